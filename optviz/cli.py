@@ -1,0 +1,391 @@
+"""The command line: `optviz run`, `optviz list`, `optviz show`.
+
+Bad input ends with exit code 2 and one sentence, before anything is computed or written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import numpy as np
+import platformdirs
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import optviz
+import surfaces
+from optviz import job, metrics
+from optviz.store import json_number
+from optviz.trace import OptimizerTrace
+
+app = typer.Typer(
+    name="optviz",
+    help="Optimizers made visible, measurable and checkable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+
+def main() -> None:
+    """The console script: compiled programs are kept between runs, then the command line."""
+    use_compilation_cache()
+    app()
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs in the user's cache folder, unless JAX has been told where to keep them."""
+    if not jax.config.read("jax_compilation_cache_dir"):
+        jax.config.update("jax_compilation_cache_dir", platformdirs.user_cache_dir("optviz"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        console.print(f"optviz {optviz.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    optimizer: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME or NAME:KEY=VALUE,KEY=VALUE. Repeatable. Default: six well-known ones."),
+    ] = None,
+    surface: Annotated[str, typer.Option(help="NAME or NAME:KEY=VALUE,... (see optviz list surfaces).")] = (
+        "rosenbrock"
+    ),
+    start: Annotated[str | None, typer.Option(help="Numbers, e.g. -2,2. Default: the surface's own.")] = None,
+    steps: Annotated[int, typer.Option(help="Number of steps.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the noise of a stochastic surface.")] = 0,
+    noise: Annotated[float, typer.Option(help="Standard deviation of Gaussian noise on the gradient.")] = 0.0,
+    tolerance: Annotated[float, typer.Option(help="Steps are counted until the loss is this near its minimum.")] = (
+        metrics.DEFAULT_TOLERANCE
+    ),
+    out: Annotated[Path, typer.Option(help="Folder for the run's own folder.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Let optimizers descend a surface: record, measure, draw and save every step."""
+    with one_sentence():
+        specs = [parse_optimizer(text) for text in optimizer] if optimizer else job.well_known()
+        descended = parse_surface(surface)
+        at = parse_start(start, descended)
+        key = _checked(steps=steps, seed=seed, noise=noise, tolerance=tolerance)
+        _writable("--out", out)
+        if noise:
+            descended = surfaces.Noisy(descended, gradient_scale=noise)
+    traces = job.record_rivals(specs, descended, at, steps, key)
+    summaries = [metrics.summary(trace, tolerance) for trace in traces]
+    if not as_json:
+        console.print(result_table(traces, summaries, tolerance))
+    arguments = {
+        "command": _command(traces, surface, at, steps, seed, noise, tolerance),
+        "seed": seed,
+        "noise": noise,
+        "tolerance": tolerance,
+        "start": jax.tree.map(lambda x: np.asarray(x).tolist(), at),
+    }
+    with one_sentence((OSError,)), console.status("") as status:
+        show = (lambda what: None) if as_json else (lambda what: status.update(f"writing {what}"))
+        folder = job.write_run(traces, summaries, out, arguments, show)
+    if as_json:
+        results = [{"optimizer": t.name, **s} for t, s in zip(traces, summaries, strict=True)]
+        results = [{k: json_number(v) for k, v in r.items()} for r in results]
+        typer.echo(json.dumps({"folder": str(folder), "results": results}, indent=2))
+    else:
+        console.print(f"Written to [bold]{escape(str(folder))}[/bold]: {_listing(folder)}", soft_wrap=True)
+
+
+@app.command("list")
+def list_(what: Annotated[Literal["optimizers", "surfaces"], typer.Argument()]) -> None:
+    """List the catalogue of optimizers or of surfaces."""
+    console.print(optimizer_table() if what == "optimizers" else surface_table())
+
+
+@contextlib.contextmanager
+def one_sentence(kinds: tuple[type[Exception], ...] = (ValueError, TypeError, OSError)) -> Iterator[None]:
+    """Turn an error about the user's input into one sentence on stderr and exit code 2."""
+    try:
+        yield
+    except kinds as error:
+        reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else error
+        errors.print(f"[bold red]optviz:[/bold red] {escape(str(reason))}", soft_wrap=True, highlight=False)
+        raise typer.Exit(2) from None
+
+
+def parse_optimizer(text: str) -> optviz.OptimizerSpec:
+    """`adam:learning_rate=0.02,b1=0.8` as an optimizer of the catalogue."""
+    name, values = _parse_spec(text)
+    return optviz.optimizer(name, **values)
+
+
+def parse_surface(text: str) -> surfaces.LossSurface:
+    """`quadratic_bowl:condition_number=100` as a surface of the catalogue."""
+    name, values = _parse_spec(text)
+    return surfaces.surface(name, **values)
+
+
+def parse_start(text: str | None, surface: surfaces.LossSurface) -> Any:
+    """`-2,2` as a starting point of `surface`; its own if there is no text."""
+    if text is None:
+        return surface.start
+    numbers = [_number(part, "--start") for part in text.split(",")]
+    shape = getattr(surface.start, "shape", None)
+    if shape is None:
+        raise ValueError(f"{surface.name} has a tree of parameters, which --start cannot give; leave it out.")
+    if shape != (len(numbers),):
+        raise ValueError(f"--start needs {math.prod(shape)} numbers for {surface.name}, got {len(numbers)}: {text}")
+    return np.array(numbers, dtype=float)
+
+
+def _parse_spec(text: str) -> tuple[str, dict[str, Any]]:
+    name, _, rest = text.partition(":")
+    pairs = [part.partition("=") for part in rest.split(",")] if rest else []
+    for key, equals, value in pairs:
+        if not (key and equals and value):
+            raise ValueError(f"Expected NAME:KEY=VALUE,KEY=VALUE, got {text!r}.")
+    return name.strip(), {key.strip(): _value(value.strip(), key.strip()) for key, _, value in pairs}
+
+
+def _value(text: str, what: str) -> Any:
+    """A flag, a number, or the word itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return int(text)
+    except ValueError:
+        return _number(text, what) if any(c.isdigit() for c in text) or text.lower() in _NOT_FINITE else text
+
+
+_NOT_FINITE = ("nan", "inf", "-inf", "infinity", "-infinity")
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{what} must be a number, got {text.strip()!r}.") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{what} must be a finite number, got {text.strip()}.")
+    return number
+
+
+def _checked(*, steps: int, seed: int, noise: float, tolerance: float) -> int:
+    """The seed, once the numbers are known to be sensible."""
+    if steps < 1:
+        raise ValueError(f"--steps must be at least 1, got {steps}.")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"--seed must be between 0 and 2**32 - 1, got {seed}.")
+    if not (math.isfinite(noise) and noise >= 0):
+        raise ValueError(f"--noise must be a finite number, at least 0, got {noise}.")
+    if not (math.isfinite(tolerance) and tolerance > 0):
+        raise ValueError(f"--tolerance must be a finite number above 0, got {tolerance}.")
+    return seed
+
+
+def _writable(option: str, folder: Path) -> None:
+    """Refuse a folder that cannot be written, before any work is done for it."""
+    nearest = folder.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"{option}: cannot write to {folder}: {nearest} is not a writable folder.")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="An optimizer or a surface.")],
+    picture: Annotated[Path | None, typer.Option(help="Where to draw it. Default: runs/show/NAME.png.")] = None,
+) -> None:
+    """Show formula, text, hyperparameters and a picture of one optimizer or surface."""
+    with one_sentence():
+        shown = _entry_or_surface(name)
+        filename = picture or Path("runs") / "show" / f"{name}.png"
+        if filename.suffix.lower() not in (".png", ".svg", ".pdf"):
+            raise ValueError(f"--picture must end in .png, .svg or .pdf, got {filename}.")
+        _writable("--picture", filename.parent)
+    from optviz.plotting.files import save_picture
+
+    if isinstance(shown, optviz.OptimizerEntry):
+        _print_entry(shown)
+        axes = optviz.plot_trajectory(optviz.record(shown.spec(), surfaces.Rosenbrock(), [-2.0, 2.0], 1000))
+    else:
+        _print_surface(shown)
+        axes = _drawable(shown).plot_contours()
+    with one_sentence((OSError,)):
+        filename.parent.mkdir(parents=True, exist_ok=True)
+        save_picture(axes, filename)
+    console.print(f"\nPicture: [bold]{escape(str(filename))}[/bold]", soft_wrap=True)
+
+
+def result_table(traces: list[OptimizerTrace], summaries: list[dict[str, Any]], tolerance: float) -> Table:
+    """The metrics of a comparison, the best final loss in bold; ties are ties."""
+    from optviz.plotting.style import labels
+
+    first = traces[0]
+    table = Table(box=box.SIMPLE_HEAD, title=f"{first.surface.name}, {first.count} steps", title_justify="left")
+    table.add_column("optimizer")
+    for heading in ("rate", "final loss", "best loss", f"steps to {tolerance:g}", "distance to minimum"):
+        table.add_column(heading, justify="right")
+    table.add_column("behaviour")
+    best = min((s["final_loss"] for s in summaries if not s["diverged"]), default=None)
+    for name, trace, result in zip(labels(traces), traces, summaries, strict=True):
+        style = "bold green" if result["final_loss"] == best else "red" if result["diverged"] else None
+        table.add_row(name, _rate(trace), *_cells(result), result["behaviour"], style=style)
+    return table
+
+
+def optimizer_table() -> Table:
+    """The catalogue of optimizers, a line each."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"{len(optviz.CATALOGUE)} optimizers", title_justify="left")
+    for heading in ("name", "year", "rate", "needs", "what it does"):
+        table.add_column(heading, no_wrap=heading in ("name", "year"))
+    for e in optviz.CATALOGUE:
+        rate = next((f"{h.default:g}" for h in e.hyperparameters if _is_rate(h.name) and h.default), "")
+        table.add_row(e.name, str(e.year), rate, ", ".join(e.needs), escape(e.summary))
+    return table
+
+
+def surface_table() -> Table:
+    """The catalogue of surfaces, a line each."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"{len(surfaces.CATALOGUE)} surfaces", title_justify="left")
+    for heading in ("name", "coefficients", "known minima", "what it is"):
+        table.add_column(heading, no_wrap=heading == "name")
+    for surface in (make() for make in surfaces.CATALOGUE):
+        table.add_row(
+            surface.name,
+            ", ".join(surface.coefficients),
+            str(len(surface.minima)),
+            escape(_first_sentence(surface)),
+        )
+    return table
+
+
+def _entry_or_surface(name: str) -> optviz.OptimizerEntry | surfaces.LossSurface:
+    optimizers = {e.name: e for e in optviz.CATALOGUE}
+    if name in optimizers:
+        return optimizers[name]
+    known = surfaces.names()
+    if name not in known:
+        raise ValueError(surfaces.unknown_name("optimizer or surface", name, [*optimizers, *known]))
+    return surfaces.surface(name)
+
+
+def _print_entry(e: optviz.OptimizerEntry) -> None:
+    console.print(f"[bold]{e.name}[/bold] ({e.year}). {escape(e.summary)}\n")
+    console.print(escape(e.formula), style="cyan")
+    console.print(f"\nGood for: {escape(e.good_for)}")
+    for sign, sentences in (("+", e.advantages), ("-", e.drawbacks)):
+        for sentence in sentences:
+            console.print(f"  {sign} {escape(sentence)}")
+    if e.needs:
+        console.print(f"Needs: {', '.join(e.needs)}")
+    console.print(f"Source: {escape(e.paper)}")
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("hyperparameter", "default", "range", "scale", "meaning"):
+        table.add_column(heading)
+    for h in e.hyperparameters:
+        span = "" if h.low is None or h.high is None else f"{h.low:g} to {h.high:g}"
+        table.add_row(h.name, "-" if h.default is None else f"{h.default}", span, h.scale, escape(h.meaning))
+    console.print(table)
+    console.print(f'optviz.optimizer("{e.name}")   |   optviz run --optimizer {e.name}', highlight=False)
+
+
+def _print_surface(surface: surfaces.LossSurface) -> None:
+    console.print(f"[bold]{surface.name}[/bold]. {escape(_prose(surface))}\n", highlight=False)
+    console.print(escape(surface.formula), style="cyan")
+    for name, value in surface.coefficients.items():
+        console.print(f"  {name} = {np.array2string(np.asarray(value), precision=4)}")
+    console.print(f"Start: {_point(surface.start)}")
+    minima = ", ".join(_point(m) for m in surface.minima) or "none known"
+    value = surface.minimum_value
+    console.print(f"Global minima: {minima}" + ("" if value is None else f"; loss there {float(value):.6g}"))
+    console.print(f"Source: {escape(surface.source)}")
+    console.print(f"surfaces.{type(surface).__name__}()   |   optviz run --surface {surface.name}", highlight=False)
+
+
+def _drawable(surface: surfaces.LossSurface) -> surfaces.LossSurface:
+    """The surface itself if it has two parameters, else a plane through its start."""
+    if getattr(surface.start, "shape", None) == (2,):
+        return surface
+    return surfaces.Slice.random(surface, surface.start, jax.random.key(0))
+
+
+def _point(params: Any) -> str:
+    if not hasattr(params, "shape") or params.size > 8:
+        return f"{sum(np.size(leaf) for leaf in jax.tree.leaves(params))} numbers"
+    return "(" + ", ".join(f"{float(x):.7g}" for x in np.ravel(params)) + ")"
+
+
+def _prose(surface: surfaces.LossSurface) -> str:
+    return " ".join((type(surface).__doc__ or "").split())
+
+
+def _first_sentence(surface: surfaces.LossSurface) -> str:
+    return (type(surface).__doc__ or "").strip().splitlines()[0]
+
+
+def _cells(result: dict[str, Any]) -> list[str]:
+    reached = result["steps_to_tolerance"]
+    return [
+        f"{result['final_loss']:.4g}",
+        f"{result['best_loss']:.4g}",
+        f"{reached:.0f}" if math.isfinite(reached) else "-",
+        f"{result['distance_to_minimum']:.4g}",
+    ]
+
+
+def _rate(trace: OptimizerTrace) -> str:
+    values = [v for k, v in getattr(trace.optimizer, "hyperparameters", {}).items() if _is_rate(k)]
+    return f"{values[0]:.4g}" if values else "-"
+
+
+def _is_rate(name: str) -> bool:
+    return name.endswith("learning_rate")
+
+
+def _command(
+    traces: list[OptimizerTrace],
+    surface: str,
+    start: Any,
+    steps: int,
+    seed: int,
+    noise: float,
+    tolerance: float,
+) -> str:
+    """The command that repeats this run, every number said."""
+    words = ["optviz", "run", "--surface", surface]
+    for trace in traces:
+        values = {**trace.optimizer.hyperparameters, **dict(trace.optimizer.options)}
+        words += ["--optimizer", f"{trace.name}:{','.join(f'{k}={v}' for k, v in values.items())}"]
+    if hasattr(start, "shape"):
+        words += ["--start=" + ",".join(repr(float(x)) for x in start)]
+    words += [
+        "--steps",
+        str(steps),
+        "--seed",
+        str(seed),
+        "--noise",
+        repr(noise),
+        "--tolerance",
+        repr(tolerance),
+    ]
+    return shlex.join(words)
+
+
+def _listing(folder: Path) -> str:
+    return ", ".join(sorted(p.name + ("/" if p.is_dir() else "") for p in folder.iterdir()))

@@ -1,0 +1,140 @@
+"""The main job: several optimizers descend one surface; every run is recorded, measured, drawn and saved."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from optviz import metrics
+from optviz.optimizers import CATALOGUE
+from optviz.store import (
+    describe_optimizer,
+    describe_surface,
+    environment,
+    json_number,
+    publish,
+    scratch_folder,
+    write_csv,
+    write_json,
+)
+from optviz.trace import OptimizerTrace, record
+from surfaces.base import LossSurface
+
+
+class Run(NamedTuple):
+    """What `run` returns: the traces in the order of the optimizers, their metrics, and the folder written."""
+
+    traces: list[OptimizerTrace]
+    summaries: list[dict[str, Any]]
+    folder: Path
+
+
+def well_known() -> list[Any]:
+    """The optimizers that everyone knows, each at its catalogue rate."""
+    return [entry.spec() for entry in CATALOGUE if entry.well_known]
+
+
+def record_rivals(
+    optimizers: Sequence[Any], surface: LossSurface, start: Any, num_steps: int, key: int | None = None
+) -> list[OptimizerTrace]:
+    """One trace per optimizer, all from the same start with the same draws; programs are compiled side by side."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda o: record(o, surface, start, num_steps, key=key), optimizers))
+
+
+def run(
+    optimizers: Sequence[Any] | None = None,
+    surface: LossSurface | None = None,
+    start: Any = None,
+    num_steps: int = 1000,
+    *,
+    key: int | None = None,
+    tolerance: float = metrics.DEFAULT_TOLERANCE,
+    out: str | Path = "runs",
+) -> Run:
+    """`optviz run` from Python: record, measure, and write pictures, traces and a manifest under `out`.
+
+    Without arguments: the well-known optimizers on Rosenbrock's valley from its customary start.
+
+    Raises:
+      ValueError, TypeError: for what `record` refuses.
+      OSError: if the folder cannot be written; nothing half-written stays.
+    """
+    import surfaces
+
+    surface = surfaces.Rosenbrock() if surface is None else surface
+    start = surface.start if start is None else start
+    optimizers = well_known() if optimizers is None else optimizers
+    traces = record_rivals(optimizers, surface, start, num_steps, key)
+    summaries = [metrics.summary(trace, tolerance) for trace in traces]
+    return Run(traces, summaries, write_run(traces, summaries, out))
+
+
+def write_run(
+    traces: Sequence[OptimizerTrace],
+    summaries: Sequence[dict[str, Any]],
+    out: str | Path,
+    arguments: dict[str, Any] | None = None,
+    progress: Callable[[str], None] = lambda what: None,
+) -> Path:
+    """Pictures, traces and manifest in a new folder under `out`, which appears when all is done; its path."""
+    from optviz.plotting.style import labels
+
+    now = datetime.now(UTC)
+    names = labels(traces)
+    with scratch_folder(out) as folder:
+        progress("traces")
+        (folder / "traces").mkdir()
+        for name, trace in zip(names, traces, strict=True):
+            write_csv(trace, folder / "traces" / f"{_file_name(name)}.csv")
+        write_json(traces, folder / "traces.json")
+        _draw(traces, folder, progress)
+        manifest = _manifest(traces, summaries, names, now, arguments or {})
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n", "utf-8")
+        return publish(folder, Path(out) / f"{traces[0].surface.name}-{now:%Y%m%d-%H%M%S}")
+
+
+def _draw(traces: Sequence[OptimizerTrace], folder: Path, progress: Callable[[str], None]) -> None:
+    from optviz import plotting
+    from optviz.plotting.files import save_picture
+
+    for name, draw in (("contours", plotting.plot_comparison), ("losses", plotting.plot_losses)):
+        progress(f"{name}.png")
+        save_picture(draw(traces), folder / f"{name}.png")
+    progress("animation.gif")
+    plotting.create_animation(traces, filename=folder / "animation.gif", fps=20, progress=False)
+    progress("surface.html")
+    plotting.save_interactive_3d(traces, folder / "surface.html")
+
+
+def _manifest(
+    traces: Sequence[OptimizerTrace],
+    summaries: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    now: datetime,
+    arguments: dict[str, Any],
+) -> dict[str, Any]:
+    """What reproduces the run, and what came of it."""
+    first = traces[0]
+    return {
+        "created": now.isoformat(timespec="seconds"),
+        "arguments": arguments,
+        "surface": describe_surface(first.surface),
+        "steps": first.count,
+        "optimizers": [describe_optimizer(trace.optimizer) for trace in traces],
+        "metrics": {
+            name: {k: json_number(v) for k, v in summary.items()}
+            for name, summary in zip(names, summaries, strict=True)
+        },
+        **environment(),
+    }
+
+
+def _file_name(label: str) -> str:
+    """A label as a portable file name."""
+    return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in label).strip("_")

@@ -1,0 +1,492 @@
+"""`record`: the one loop. An optimizer descends a surface, and every step becomes a row of an `OptimizerTrace`.
+
+Letters in shapes: `T` recorded steps, `...` the parameters' own shape.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from optviz.optimizers.protocol import as_optimizer, evaluation_params
+from surfaces.base import LossSurface, as_params, as_surface, describe, same_shape
+
+SCALARS = ("index", "loss", "gradient_norm", "step_size", "evaluation_loss")
+
+
+class OptimizerStep(eqx.Module):
+    """One row: what was known when step `index` was taken, and what came of it. Columns not kept are None."""
+
+    index: Any = None
+    params: Any = None
+    gradients: Any = None
+    opt_state: Any = None
+    updates: Any = None
+    new_params: Any = None
+    new_opt_state: Any = None
+    loss: Any = None
+    """The loss at `params`, as the optimizer saw it."""
+    gradient_norm: Any = None
+    """L2 norm of `gradients` over all leaves."""
+    step_size: Any = None
+    """L2 norm of `updates` over all leaves, in parameter units."""
+    hyperparameters: Any = None
+    """The values in force, by name; empty for an optimizer that does not tell."""
+    evaluation_params: Any = None
+    """Where the loss is judged, for optimizers that keep such a point apart (schedule-free); else None."""
+    evaluation_loss: Any = None
+
+
+COLUMNS = tuple(OptimizerStep.__dataclass_fields__)
+Device = Any  # jax.Device is no type to a type checker
+Fields = Sequence[str] | Callable[[OptimizerStep], Any] | None
+
+
+class Steps:
+    """The rows of a trace: `steps[i]` is an `OptimizerStep`, `steps.loss` a whole column with leading axis `T`."""
+
+    def __init__(self, trace: OptimizerTrace):
+        self._trace = trace
+
+    def __len__(self) -> int:
+        leaves = jax.tree.leaves(self._trace.rows)
+        return leaves[0].shape[0] if leaves else 0
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"The trace has {len(self)} recorded steps, no step {i}.")
+        row = jax.tree.map(lambda column: column[i], self._trace.rows)
+        if not isinstance(row, OptimizerStep):
+            return row
+        new_params, new_state = self._after(i % len(self), row)
+        where = lambda r: (r.new_params, r.new_opt_state)  # noqa: E731
+        return eqx.tree_at(where, row, (new_params, new_state), is_leaf=lambda x: x is None)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __getattr__(self, column: str) -> Any:
+        if column.startswith("_"):
+            raise AttributeError(column)
+        if column in ("new_params", "new_opt_state"):
+            return self._shifted(column.removeprefix("new_"))
+        value = getattr(self._trace.rows, column)
+        if value is None and column in COLUMNS:
+            raise AttributeError(f"The trace has no column {column!r}: it was not among the fields recorded.")
+        return value
+
+    def _after(self, i: int, row: OptimizerStep) -> tuple[Any, Any]:
+        """The parameters and state after row `i`: the next row's, stored once; None where that was not recorded."""
+        trace = self._trace
+        if i == len(self) - 1 and int(row.index if row.index is not None else i) == trace.count - 1:
+            return trace.current_params, trace.opt_state
+        if trace.every > 1 or i == len(self) - 1:
+            return None, None
+        rows = trace.rows
+        return tuple(jax.tree.map(lambda x: x[i + 1], column) for column in (rows.params, rows.opt_state))
+
+    def _shifted(self, column: str) -> Any:
+        if self._trace.every > 1:
+            raise AttributeError(f"new_{column} is known for every={1} only, this trace has {self._trace.every}.")
+        last = self._trace.current_params if column == "params" else self._trace.opt_state
+        return jax.tree.map(lambda x, end: _stack_end(x[1:], end), getattr(self, column), last)
+
+
+class OptimizerTrace(eqx.Module):
+    """A run: the optimizer, the surface, the recorded rows, and what is needed to go on.
+
+    `OptimizerTrace(optimizer, surface, initial_params)` has no rows yet; `.step()` and `.run_optimization(num_steps)`
+    return a new, longer trace and leave this one as it is. A run in two parts equals the run in one, bit for bit.
+    The arguments are those of `record`.
+    """
+
+    optimizer: Any
+    surface: LossSurface
+    initial_params: Any
+    key: PRNGKeyArray | None
+    count: int
+    """Steps taken so far."""
+    rows: Any
+    current_params: Any
+    every: int = eqx.field(static=True)
+    fields: Any = eqx.field(static=True)
+    _opt_state: Any
+    _current_loss: Any
+
+    def __init__(
+        self,
+        optimizer: Any,
+        surface: Callable[..., Any],
+        initial_params: Any,
+        *,
+        key: PRNGKeyArray | int | None = None,
+        every: int = 1,
+        fields: Fields = None,
+        device: Device | None = None,
+    ):
+        self.optimizer = as_optimizer(optimizer)
+        self.surface = as_surface(surface)
+        params = as_params(initial_params)
+        self.initial_params = self.current_params = params if device is None else jax.device_put(params, device)
+        self.key = jax.random.key(key) if isinstance(key, int) else key
+        self.every = _checked_count("every", every, 1)
+        self.fields = _checked_fields(fields)
+        self.count = 0
+        self.rows = self._opt_state = self._current_loss = None
+
+    @property
+    def name(self) -> str:
+        """The optimizer's name."""
+        return self.optimizer.name
+
+    @property
+    def steps(self) -> Steps:
+        """The recorded rows."""
+        return Steps(self)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def opt_state(self) -> Any:
+        """The optimizer's state after the last step."""
+        return self.optimizer.init(self.current_params) if self._opt_state is None else self._opt_state
+
+    @property
+    def final_params(self) -> Any:
+        """Where the run is judged: `current_params`, or the average that a schedule-free optimizer keeps."""
+        return evaluation_params(self.opt_state, self.current_params)
+
+    @property
+    def final_loss(self) -> Float[Array, ""]:
+        """The loss at `final_params`."""
+        if self._current_loss is None:
+            return self.surface(self.final_params, _fold(self.key, self.count))
+        return self._current_loss
+
+    @property
+    def path(self) -> Any:
+        """The points at which the run is judged, the end included: `(T + 1, ...)`."""
+        if self.rows is None:
+            return jax.tree.map(lambda x: x[None], self.final_params)
+        separate = self.rows.evaluation_params is not None
+        points = self.steps.evaluation_params if separate else self.steps.params
+        return jax.tree.map(_stack_end, points, self.final_params)
+
+    @property
+    def losses(self) -> Float[Array, " points"]:
+        """The losses along `path`, the end included: `(T + 1,)`."""
+        if self.rows is None:
+            return self.final_loss[None]
+        separate = self.rows.evaluation_loss is not None
+        return _stack_end(self.steps.evaluation_loss if separate else self.steps.loss, self.final_loss)
+
+    @property
+    def path_index(self) -> Any:
+        """The number of steps taken at each point of `path`: `(T + 1,)`."""
+        if self.rows is None:
+            return jnp.asarray([self.count])
+        first = self.every * jnp.arange(len(self))
+        index = first if getattr(self.rows, "index", None) is None else self.rows.index
+        return _stack_end(jnp.asarray(index), self.count)
+
+    def step(self) -> OptimizerTrace:
+        """One step further."""
+        return self.run_optimization(1)
+
+    def run_optimization(self, num_steps: int) -> OptimizerTrace:
+        """The trace with `num_steps` more steps."""
+        return _advanced(self, num_steps)
+
+    def get_trajectory_data(self) -> dict[str, Any]:
+        """The run as arrays on the host.
+
+        `params` and `losses` along the path, the end included (T + 1 entries); `gradients` and `step_sizes` of the T
+        steps; `optimizer_states` before every step and after the last (T + 1).
+        """
+        data = {
+            "params": self.path,
+            "losses": self.losses,
+            "gradients": self.steps.gradients,
+            "step_sizes": self.steps.step_size,
+            "optimizer_states": jax.tree.map(_stack_end, self.steps.opt_state, self.opt_state),
+        }
+        return jax.device_get(data)
+
+    def __repr__(self) -> str:
+        return (
+            f"OptimizerTrace({self.name} on {self.surface.name}, {self.count} steps, "
+            f"{len(self)} recorded, final loss {float(self.final_loss):.4g})"
+        )
+
+    def _repr_html_(self) -> str:
+        losses = np.asarray(self.losses)
+        best = float(np.nanmin(losses)) if not np.isnan(losses).all() else float("nan")
+        facts = {
+            "optimizer": self.name,
+            "surface": self.surface.name,
+            "steps": f"{self.count} ({len(self)} recorded)",
+            "first loss": f"{losses[0]:.4g}",
+            "best loss": f"{best:.4g}",
+            "final loss": f"{losses[-1]:.4g}",
+            "final parameters": np.array2string(np.asarray(self.final_params), precision=4, threshold=8)
+            if isinstance(self.final_params, jax.Array)
+            else describe(self.final_params),
+        }
+        rows = "".join(f"<tr><th>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in facts.items())
+        return f"<table>{rows}</table>"
+
+
+def record(
+    optimizer: Any,
+    surface: Callable[..., Any],
+    initial_params: Any,
+    num_steps: int,
+    *,
+    key: PRNGKeyArray | int | None = None,
+    every: int = 1,
+    fields: Fields = None,
+    device: Device | None = None,
+) -> OptimizerTrace:
+    """Descend `surface` with `optimizer` for `num_steps` steps by one compiled `lax.scan`, and keep the rows.
+
+    Args:
+      optimizer: an `OptimizerSpec`, or any Optax `GradientTransformation`, unmodified. Extra arguments (`value`,
+        `grad`, `value_fn`, `obj_fn`, `grad_fn`, `key`) reach those optimizers that take them.
+      surface: a `LossSurface`, or any callable `params -> scalar` (with an optional argument `key` if stochastic).
+      initial_params: array, PyTree, or list of numbers. Its dtype is the run's.
+      num_steps: how many steps; another number is another compiled program, other numbers in the optimizer or the
+        surface are not.
+      key: a PRNG key or a seed for stochastic surfaces. Step `t` draws from `fold_in(key, t)` alone, so rivals see
+        the same draws and a resumed run repeats. None: the surface's expectation.
+      every: keep the rows of steps 0, k, 2k, ... only.
+      fields: the columns to keep: None for all, names from `OptimizerStep` (`SCALARS` is a ready choice), or a
+        module-level function of the row. What is not kept costs nothing.
+      device: where to run; JAX's default device otherwise.
+
+    Returns:
+      The trace. Divergence is a result: NaN and infinity are recorded, never raised.
+
+    Raises:
+      TypeError, ValueError: for an optimizer, a surface, a starting point or a count that cannot be meant.
+    """
+    start = OptimizerTrace(optimizer, surface, initial_params, key=key, every=every, fields=fields, device=device)
+    return _advanced(start, num_steps)
+
+
+def _advanced(trace: OptimizerTrace, num_steps: int) -> OptimizerTrace:
+    """`trace` with `num_steps` more steps; a function, since reaching a Module's method costs as much as 200 steps."""
+    num_steps = _checked_count("num_steps", num_steps, 0)
+    at = vars(trace)
+    rows, params, opt_state, loss = _run(
+        at["optimizer"],
+        at["surface"],
+        at["current_params"],
+        at["_opt_state"],
+        at["count"],
+        at["key"],
+        num_steps=num_steps,
+        every=at["every"],
+        skip=-at["count"] % at["every"],
+        fields=at["fields"],
+    )
+    changes = {
+        "rows": _appended(at["rows"], rows),
+        "count": at["count"] + num_steps,
+        "current_params": params,
+        "_opt_state": opt_state,
+        "_current_loss": loss,
+    }
+    new = object.__new__(type(trace))
+    vars(new).update(at, **changes)
+    return new
+
+
+@partial(jax.jit, static_argnames=("num_steps", "every", "skip", "fields"))
+def _run(
+    optimizer: Any,
+    surface: LossSurface,
+    params: Any,
+    opt_state: Any,
+    count: Any,
+    key: PRNGKeyArray | None,
+    *,
+    num_steps: int,
+    every: int,
+    skip: int,
+    fields: Fields,
+) -> tuple[Any, Any, Any, Array]:
+    """The compiled loop: `(rows, params, opt_state, loss)` after `num_steps`, the first `skip` of them unrecorded."""
+    _check_shape(surface, params)
+    step = partial(_step, optimizer, surface, key)
+    opt_state = optimizer.init(params) if opt_state is None else opt_state
+    carry = _stable(lambda carry: step(carry)[0], (jnp.asarray(count, jnp.int32), params, opt_state))
+    end = carry[0] + num_steps
+    skip = min(skip, num_steps)
+    num_rows = -(-(num_steps - skip) // every)
+
+    def go_on(carry: Any, num_steps: Any) -> Any:
+        return jax.lax.fori_loop(0, num_steps, lambda _, c: step(c)[0], carry)
+
+    def one_row(carry: Any, _: None) -> tuple[Any, Any]:
+        # The barriers keep the compiler from fusing a step with what lies around it: however a run is cut into parts,
+        # the same operations are rounded in the same way, bit for bit.
+        carry, row = jax.lax.optimization_barrier(step(jax.lax.optimization_barrier(carry)))
+        if every > 1:
+            carry = go_on(carry, jnp.minimum(every - 1, end - carry[0]))
+        return carry, _kept(row, fields, optimizer)
+
+    carry = go_on(carry, skip) if skip else carry
+    (count, params, opt_state), rows = _scan(one_row, carry, num_rows)
+    loss = surface(evaluation_params(opt_state, params), _fold(key, count))
+    return _with_constants(rows, fields, optimizer, num_rows), params, opt_state, loss
+
+
+def _step(
+    optimizer: Any, surface: LossSurface, key: PRNGKeyArray | None, carry: tuple[Array, Any, Any]
+) -> tuple[tuple[Array, Any, Any], OptimizerStep]:
+    """One step: the carry after it, and its whole row; what nobody keeps is never computed."""
+    count, params, opt_state = carry
+    # Noise depends on (key, step) alone: rivals see the same draws, resumed runs repeat.
+    step_key = _fold(key, count)
+
+    def value_fn(params: Any, **_: Any) -> Array:
+        return surface(params, step_key)
+
+    loss, grads = jax.value_and_grad(value_fn)(params)
+    extra = {
+        "value": loss,
+        "grad": grads,
+        "value_fn": value_fn,
+        "obj_fn": value_fn,
+        "grad_fn": lambda params, _=None: jax.grad(value_fn)(params),
+        "key": jax.random.key(0) if step_key is None else jax.random.fold_in(step_key, 1),
+    }
+    updates, new_state = optimizer.update(grads, opt_state, params, **extra)
+    judged = evaluation_params(opt_state, params)
+    separate = judged is not params
+    row = OptimizerStep(
+        index=count,
+        params=params,
+        gradients=grads,
+        opt_state=opt_state,
+        updates=updates,
+        loss=loss,
+        gradient_norm=optax.tree.norm(grads),
+        step_size=optax.tree.norm(updates),
+        hyperparameters=_in_force(optimizer, new_state, count),
+        evaluation_params=judged if separate else None,
+        evaluation_loss=surface(judged, step_key) if separate else None,
+    )
+    return (count + 1, optax.apply_updates(params, updates), new_state), row
+
+
+def _scan(one_row: Callable[[Any, None], tuple[Any, Any]], carry: Any, num_rows: int) -> tuple[Any, Any]:
+    """`lax.scan`, but a loop of one stays a loop: unrolled by the compiler, it would round differently."""
+    if num_rows != 1:
+        return jax.lax.scan(one_row, carry, length=num_rows)
+    row = jax.eval_shape(one_row, carry, None)[1]
+    rows = jax.tree.map(lambda x: jnp.zeros((2, *x.shape), x.dtype), row)
+
+    def body(i: Any, state: Any) -> Any:
+        carry, row = one_row(state[0], None)
+        put = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
+        return carry, jax.tree.map(put, state[1], row)
+
+    # One round, for a reason that the compiler cannot see.
+    carry, rows = jax.lax.fori_loop(0, jnp.where(carry[0] >= 0, 1, 2), body, (carry, rows))
+    return carry, jax.tree.map(lambda x: x[:1], rows)
+
+
+def _stable(advance: Callable[[Any], Any], carry: Any) -> Any:
+    """`carry` in the types that it has after a step, so that an optimizer whose state drifts in type can be scanned."""
+    after = jax.eval_shape(advance, carry)
+    if jax.tree.structure(after) != jax.tree.structure(carry):
+        return carry  # lax.scan says what changed, leaf by leaf
+
+    def promoted(x: Array, like: jax.ShapeDtypeStruct) -> Array:
+        return x if x.dtype == like.dtype else x.astype(jnp.promote_types(x.dtype, like.dtype))
+
+    return jax.tree.map(promoted, jax.tree.map(jnp.asarray, carry), after)
+
+
+def _in_force(optimizer: Any, new_state: Any, count: Any) -> dict[str, Any]:
+    """The hyperparameters of step `count`, as the optimizer tells, or the state that `inject_hyperparams` leaves."""
+    if hasattr(optimizer, "in_force"):
+        return optimizer.in_force(count)
+    return dict(getattr(new_state, "hyperparams", {}))
+
+
+def _kept(row: OptimizerStep, fields: Fields, optimizer: Any) -> Any:
+    """What of `row` the scan writes down: constants are added once, after it."""
+    if callable(fields):
+        return fields(row)
+    columns = {name: getattr(row, name) for name in (COLUMNS if fields is None else fields)}
+    if "hyperparameters" in columns and hasattr(optimizer, "scheduled"):
+        columns["hyperparameters"] = {k: row.hyperparameters[k] for k in optimizer.scheduled}
+    return OptimizerStep(**columns)
+
+
+def _with_constants(rows: Any, fields: Fields, optimizer: Any, num_rows: int) -> Any:
+    if callable(fields) or rows.hyperparameters is None or not hasattr(optimizer, "scheduled"):
+        return rows
+    constant = {k: v for k, v in optimizer.hyperparameters.items() if k not in optimizer.scheduled}
+    columns = {k: jnp.broadcast_to(v, (num_rows, *jnp.shape(v))) for k, v in constant.items()}
+    return eqx.tree_at(lambda r: r.hyperparameters, rows, {**rows.hyperparameters, **columns})
+
+
+def _fold(key: PRNGKeyArray | None, count: Any) -> PRNGKeyArray | None:
+    return None if key is None else jax.random.fold_in(key, count)
+
+
+def _appended(rows: Any, new: Any) -> Any:
+    """Rows after rows, on the host: a device would compile another program for every length."""
+    if rows is None:
+        return new
+
+    def joined(a: Any, b: Any) -> Any:
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):  # keys have no form on the host
+            return jnp.concatenate([a, b])
+        return np.concatenate([jax.device_get(a), jax.device_get(b)])
+
+    return jax.tree.map(joined, rows, new)
+
+
+def _stack_end(column: Any, end: Any) -> Array:
+    return jnp.concatenate([column, jnp.asarray(end, column.dtype)[None]])
+
+
+def _check_shape(surface: LossSurface, params: Any) -> None:
+    """Refuse parameters that the surface cannot take; asked while tracing, so a warm run does not pay for it."""
+    try:
+        example = jax.eval_shape(lambda: surface.start)
+    except AttributeError:  # a plain function has no customary start to compare with
+        return
+    if not same_shape(params, example):
+        raise ValueError(f"{surface.name} takes {describe(example)}, got {describe(params)}.")
+
+
+def _checked_count(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be a whole number, at least {least}, got {value!r}.")
+    return int(value)
+
+
+def _checked_fields(fields: Fields) -> Fields:
+    if fields is None or callable(fields):
+        return fields
+    unknown = [name for name in fields if name not in COLUMNS]
+    if isinstance(fields, str) or unknown:
+        raise ValueError(f"fields are names among {', '.join(COLUMNS)}, or a function of the row; got {fields!r}.")
+    return tuple(fields)

@@ -1,0 +1,37 @@
+"""Settings of every test: compiled programs are kept between runs and shared between workers."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".jax_cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+import jax
+import jaxtyping
+import pytest
+
+# Shapes and types of every call in the tests are checked; users pay nothing for it.
+jaxtyping.install_import_hook(["optviz", "surfaces"], "typechecking.checked")
+
+
+@pytest.fixture
+def unchecked():
+    """As a user runs it, without the type checks that would refuse bad input before the code under test does."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def x64():
+    """Double precision for one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    """The test in single and in double precision."""
+    with jax.enable_x64(request.param == "float64"):
+        yield request.param
