@@ -48,7 +48,7 @@ def main() -> None:
 
 def use_compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder, unless JAX has been told where to keep them."""
-    if not jax.config.read("jax_compilation_cache_dir"):
+    if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", platformdirs.user_cache_dir("optviz"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
@@ -237,11 +237,12 @@ def result_table(traces: list[OptimizerTrace], summaries: list[dict[str, Any]], 
     from optviz.plotting.style import labels
 
     first = traces[0]
-    table = Table(box=box.SIMPLE_HEAD, title=f"{first.surface.name}, {first.count} steps", title_justify="left")
-    table.add_column("optimizer")
-    for heading in ("rate", "final loss", "best loss", f"steps to {tolerance:g}", "distance to minimum"):
-        table.add_column(heading, justify="right")
-    table.add_column("behaviour")
+    title = f"{first.surface.name}, {first.count} steps"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, pad_edge=False)
+    table.add_column("optimizer", overflow="fold")
+    for heading in ("rate", "final\nloss", "best\nloss", f"steps to\n{tolerance:g}", "distance\nto minimum"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("behaviour", no_wrap=True)
     best = min((s["final_loss"] for s in summaries if not s["diverged"]), default=None)
     for name, trace, result in zip(labels(traces), traces, summaries, strict=True):
         style = "bold green" if result["final_loss"] == best else "red" if result["diverged"] else None
@@ -270,9 +271,14 @@ def surface_table() -> Table:
             surface.name,
             ", ".join(surface.coefficients),
             str(len(surface.minima)),
-            escape(_first_sentence(surface)),
+            escape(summary_of(surface)),
         )
     return table
+
+
+def summary_of(surface: surfaces.LossSurface) -> str:
+    """The first sentence of what is said of a surface."""
+    return (type(surface).__doc__ or "").strip().splitlines()[0]
 
 
 def _entry_or_surface(name: str) -> optviz.OptimizerEntry | surfaces.LossSurface:
@@ -287,7 +293,7 @@ def _entry_or_surface(name: str) -> optviz.OptimizerEntry | surfaces.LossSurface
 
 def _print_entry(e: optviz.OptimizerEntry) -> None:
     console.print(f"[bold]{e.name}[/bold] ({e.year}). {escape(e.summary)}\n")
-    console.print(escape(e.formula), style="cyan")
+    _print_formula(e.formula)
     console.print(f"\nGood for: {escape(e.good_for)}")
     for sign, sentences in (("+", e.advantages), ("-", e.drawbacks)):
         for sentence in sentences:
@@ -307,7 +313,7 @@ def _print_entry(e: optviz.OptimizerEntry) -> None:
 
 def _print_surface(surface: surfaces.LossSurface) -> None:
     console.print(f"[bold]{surface.name}[/bold]. {escape(_prose(surface))}\n", highlight=False)
-    console.print(escape(surface.formula), style="cyan")
+    _print_formula(surface.formula)
     for name, value in surface.coefficients.items():
         console.print(f"  {name} = {np.array2string(np.asarray(value), precision=4)}")
     console.print(f"Start: {_point(surface.start)}")
@@ -316,6 +322,12 @@ def _print_surface(surface: surfaces.LossSurface) -> None:
     console.print(f"Global minima: {minima}" + ("" if value is None else f"; loss there {float(value):.6g}"))
     console.print(f"Source: {escape(surface.source)}")
     console.print(f"surfaces.{type(surface).__name__}()   |   optviz run --surface {surface.name}", highlight=False)
+
+
+def _print_formula(latex: str) -> None:
+    """The formula in LaTeX, a line for each of its lines."""
+    for line in latex.split(r"\\"):
+        console.print("  " + escape(line.strip()), style="cyan", highlight=False, soft_wrap=True)
 
 
 def _drawable(surface: surfaces.LossSurface) -> surfaces.LossSurface:
@@ -335,23 +347,19 @@ def _prose(surface: surfaces.LossSurface) -> str:
     return " ".join((type(surface).__doc__ or "").split())
 
 
-def _first_sentence(surface: surfaces.LossSurface) -> str:
-    return (type(surface).__doc__ or "").strip().splitlines()[0]
-
-
 def _cells(result: dict[str, Any]) -> list[str]:
     reached = result["steps_to_tolerance"]
     return [
-        f"{result['final_loss']:.4g}",
-        f"{result['best_loss']:.4g}",
+        f"{result['final_loss']:.3g}",
+        f"{result['best_loss']:.3g}",
         f"{reached:.0f}" if math.isfinite(reached) else "-",
-        f"{result['distance_to_minimum']:.4g}",
+        f"{result['distance_to_minimum']:.3g}",
     ]
 
 
 def _rate(trace: OptimizerTrace) -> str:
     values = [v for k, v in getattr(trace.optimizer, "hyperparameters", {}).items() if _is_rate(k)]
-    return f"{values[0]:.4g}" if values else "-"
+    return f"{values[0]:.3g}" if values else "-"
 
 
 def _is_rate(name: str) -> bool:

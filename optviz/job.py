@@ -103,13 +103,18 @@ def _draw(traces: Sequence[OptimizerTrace], folder: Path, progress: Callable[[st
     from optviz import plotting
     from optviz.plotting.files import save_picture
 
+    note = "catalogue defaults" if all(map(_is_as_in_catalogue, traces)) else None
     for name, draw in (("contours", plotting.plot_comparison), ("losses", plotting.plot_losses)):
         progress(f"{name}.png")
-        save_picture(draw(traces), folder / f"{name}.png")
+        save_picture(draw(traces, note=note), folder / f"{name}.png")
     progress("animation.gif")
     plotting.create_animation(traces, filename=folder / "animation.gif", fps=20, progress=False)
     progress("surface.html")
     plotting.save_interactive_3d(traces, folder / "surface.html")
+
+
+def _is_as_in_catalogue(trace: OptimizerTrace) -> bool:
+    return any(trace.optimizer == entry.spec() for entry in CATALOGUE if entry.name == trace.name)
 
 
 def _manifest(

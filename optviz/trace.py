@@ -5,8 +5,9 @@ Letters in shapes: `T` recorded steps, `...` the parameters' own shape.
 
 from __future__ import annotations
 
+import dataclasses
 import html
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from optviz.optimizers.protocol import as_optimizer, evaluation_params
 from surfaces.base import LossSurface, as_params, as_surface, describe, same_shape
 
-SCALARS = ("index", "loss", "gradient_norm", "step_size", "evaluation_loss")
+SCALARS = ("loss", "gradient_norm", "step_size", "evaluation_loss")
 
 
 class OptimizerStep(eqx.Module):
@@ -46,7 +47,10 @@ class OptimizerStep(eqx.Module):
     evaluation_loss: Any = None
 
 
-COLUMNS = tuple(OptimizerStep.__dataclass_fields__)
+# What a trace stores. The rest follows: rows are those of steps 0, k, 2k, ..., and `new_*` stands in the next row.
+COLUMNS = tuple(
+    name for name in OptimizerStep.__dataclass_fields__ if name not in ("index", "new_params", "new_opt_state")
+)
 Device = Any  # jax.Device is no type to a type checker
 Fields = Sequence[str] | Callable[[OptimizerStep], Any] | None
 
@@ -59,19 +63,21 @@ class Steps:
 
     def __len__(self) -> int:
         leaves = jax.tree.leaves(self._trace.rows)
-        return leaves[0].shape[0] if leaves else 0
+        return leaves[0].shape[0] if leaves else -(-self._trace.count // self._trace.every)
 
     def __getitem__(self, i: Any) -> Any:
         if isinstance(i, slice):
             return [self[j] for j in range(*i.indices(len(self)))]
         if not -len(self) <= i < len(self):
             raise IndexError(f"The trace has {len(self)} recorded steps, no step {i}.")
+        i %= len(self)
         row = jax.tree.map(lambda column: column[i], self._trace.rows)
         if not isinstance(row, OptimizerStep):
             return row
-        new_params, new_state = self._after(i % len(self), row)
-        where = lambda r: (r.new_params, r.new_opt_state)  # noqa: E731
-        return eqx.tree_at(where, row, (new_params, new_state), is_leaf=lambda x: x is None)
+        index = i * self._trace.every
+        params, state = self._after(i, index)
+        in_force = None if row.hyperparameters is None else {**self._constants, **row.hyperparameters}
+        return dataclasses.replace(row, index=index, new_params=params, new_opt_state=state, hyperparameters=in_force)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
@@ -79,26 +85,38 @@ class Steps:
     def __getattr__(self, column: str) -> Any:
         if column.startswith("_"):
             raise AttributeError(column)
+        if column == "index":
+            return self._trace.every * jnp.arange(len(self))
         if column in ("new_params", "new_opt_state"):
             return self._shifted(column.removeprefix("new_"))
         value = getattr(self._trace.rows, column)
         if value is None and column in COLUMNS:
             raise AttributeError(f"The trace has no column {column!r}: it was not among the fields recorded.")
-        return value
+        return {**self._stacked_constants(), **value} if column == "hyperparameters" else value
 
-    def _after(self, i: int, row: OptimizerStep) -> tuple[Any, Any]:
+    @property
+    def _constants(self) -> dict[str, Any]:
+        """The hyperparameters that follow no schedule, stored once in the optimizer."""
+        optimizer = self._trace.optimizer
+        scheduled = getattr(optimizer, "scheduled", ())
+        return {k: v for k, v in getattr(optimizer, "hyperparameters", {}).items() if k not in scheduled}
+
+    def _stacked_constants(self) -> dict[str, Array]:
+        return {k: jnp.broadcast_to(v, (len(self), *jnp.shape(v))) for k, v in self._constants.items()}
+
+    def _after(self, i: int, index: int) -> tuple[Any, Any]:
         """The parameters and state after row `i`: the next row's, stored once; None where that was not recorded."""
         trace = self._trace
-        if i == len(self) - 1 and int(row.index if row.index is not None else i) == trace.count - 1:
+        if index == trace.count - 1:
             return trace.current_params, trace.opt_state
-        if trace.every > 1 or i == len(self) - 1:
+        if trace.every > 1:
             return None, None
         rows = trace.rows
         return tuple(jax.tree.map(lambda x: x[i + 1], column) for column in (rows.params, rows.opt_state))
 
     def _shifted(self, column: str) -> Any:
         if self._trace.every > 1:
-            raise AttributeError(f"new_{column} is known for every={1} only, this trace has {self._trace.every}.")
+            raise AttributeError(f"new_{column} is known for every=1 only, this trace has every={self._trace.every}.")
         last = self._trace.current_params if column == "params" else self._trace.opt_state
         return jax.tree.map(lambda x, end: _stack_end(x[1:], end), getattr(self, column), last)
 
@@ -135,15 +153,9 @@ class OptimizerTrace(eqx.Module):
         fields: Fields = None,
         device: Device | None = None,
     ):
-        self.optimizer = as_optimizer(optimizer)
-        self.surface = as_surface(surface)
-        params = as_params(initial_params)
-        self.initial_params = self.current_params = params if device is None else jax.device_put(params, device)
-        self.key = jax.random.key(key) if isinstance(key, int) else key
-        self.every = _checked_count("every", every, 1)
-        self.fields = _checked_fields(fields)
-        self.count = 0
-        self.rows = self._opt_state = self._current_loss = None
+        start = _start(optimizer, surface, initial_params, key=key, every=every, fields=fields, device=device)
+        for name, value in start.items():
+            setattr(self, name, value)
 
     @property
     def name(self) -> str:
@@ -195,11 +207,7 @@ class OptimizerTrace(eqx.Module):
     @property
     def path_index(self) -> Any:
         """The number of steps taken at each point of `path`: `(T + 1,)`."""
-        if self.rows is None:
-            return jnp.asarray([self.count])
-        first = self.every * jnp.arange(len(self))
-        index = first if getattr(self.rows, "index", None) is None else self.rows.index
-        return _stack_end(jnp.asarray(index), self.count)
+        return _stack_end(self.steps.index, self.count)
 
     def step(self) -> OptimizerTrace:
         """One step further."""
@@ -207,7 +215,7 @@ class OptimizerTrace(eqx.Module):
 
     def run_optimization(self, num_steps: int) -> OptimizerTrace:
         """The trace with `num_steps` more steps."""
-        return _advanced(self, num_steps)
+        return _advanced(vars(self), num_steps)
 
     def get_trajectory_data(self) -> dict[str, Any]:
         """The run as arrays on the host.
@@ -281,14 +289,37 @@ def record(
     Raises:
       TypeError, ValueError: for an optimizer, a surface, a starting point or a count that cannot be meant.
     """
-    start = OptimizerTrace(optimizer, surface, initial_params, key=key, every=every, fields=fields, device=device)
+    start = _start(optimizer, surface, initial_params, key=key, every=every, fields=fields, device=device)
     return _advanced(start, num_steps)
 
 
-def _advanced(trace: OptimizerTrace, num_steps: int) -> OptimizerTrace:
-    """`trace` with `num_steps` more steps; a function, since reaching a Module's method costs as much as 200 steps."""
+def _start(
+    optimizer: Any, surface: Any, initial_params: Any, *, key: Any, every: int, fields: Fields, device: Device | None
+) -> dict[str, Any]:
+    """The attributes of a trace before its first step."""
+    params = as_params(initial_params)
+    params = params if device is None else jax.device_put(params, device)
+    return {
+        "optimizer": as_optimizer(optimizer),
+        "surface": as_surface(surface),
+        "initial_params": params,
+        "key": jax.random.key(key) if isinstance(key, int) else key,
+        "count": 0,
+        "rows": None,
+        "current_params": params,
+        "every": _checked_count("every", every, 1),
+        "fields": _checked_fields(fields),
+        "_opt_state": None,
+        "_current_loss": None,
+    }
+
+
+def _advanced(at: Mapping[str, Any], num_steps: int) -> OptimizerTrace:
+    """The trace with attributes `at`, `num_steps` further.
+
+    On attributes, not on the trace: making a Module or reaching its methods costs as much as hundreds of steps.
+    """
     num_steps = _checked_count("num_steps", num_steps, 0)
-    at = vars(trace)
     rows, params, opt_state, loss = _run(
         at["optimizer"],
         at["surface"],
@@ -301,16 +332,16 @@ def _advanced(trace: OptimizerTrace, num_steps: int) -> OptimizerTrace:
         skip=-at["count"] % at["every"],
         fields=at["fields"],
     )
-    changes = {
-        "rows": _appended(at["rows"], rows),
-        "count": at["count"] + num_steps,
-        "current_params": params,
-        "_opt_state": opt_state,
-        "_current_loss": loss,
-    }
-    new = object.__new__(type(trace))
-    vars(new).update(at, **changes)
-    return new
+    trace = object.__new__(OptimizerTrace)
+    vars(trace).update(
+        at,
+        rows=_appended(at["rows"], rows),
+        count=at["count"] + num_steps,
+        current_params=params,
+        _opt_state=opt_state,
+        _current_loss=loss,
+    )
+    return trace
 
 
 @partial(jax.jit, static_argnames=("num_steps", "every", "skip", "fields"))
@@ -350,7 +381,7 @@ def _run(
     carry = go_on(carry, skip) if skip else carry
     (count, params, opt_state), rows = _scan(one_row, carry, num_rows)
     loss = surface(evaluation_params(opt_state, params), _fold(key, count))
-    return _with_constants(rows, fields, optimizer, num_rows), params, opt_state, loss
+    return rows, params, opt_state, loss
 
 
 def _step(
@@ -429,21 +460,13 @@ def _in_force(optimizer: Any, new_state: Any, count: Any) -> dict[str, Any]:
 
 
 def _kept(row: OptimizerStep, fields: Fields, optimizer: Any) -> Any:
-    """What of `row` the scan writes down: constants are added once, after it."""
+    """What of `row` the scan writes down: hyperparameters that never change stay with the optimizer."""
     if callable(fields):
         return fields(row)
     columns = {name: getattr(row, name) for name in (COLUMNS if fields is None else fields)}
     if "hyperparameters" in columns and hasattr(optimizer, "scheduled"):
         columns["hyperparameters"] = {k: row.hyperparameters[k] for k in optimizer.scheduled}
     return OptimizerStep(**columns)
-
-
-def _with_constants(rows: Any, fields: Fields, optimizer: Any, num_rows: int) -> Any:
-    if callable(fields) or rows.hyperparameters is None or not hasattr(optimizer, "scheduled"):
-        return rows
-    constant = {k: v for k, v in optimizer.hyperparameters.items() if k not in optimizer.scheduled}
-    columns = {k: jnp.broadcast_to(v, (num_rows, *jnp.shape(v))) for k, v in constant.items()}
-    return eqx.tree_at(lambda r: r.hyperparameters, rows, {**rows.hyperparameters, **columns})
 
 
 def _fold(key: PRNGKeyArray | None, count: Any) -> PRNGKeyArray | None:

@@ -74,6 +74,7 @@ class Cliff(LossSurface):
 
     formula: ClassVar[str] = r"f(w, b) = (\sigma(x_{50}) - 0.7)^2, \quad x_t = w\,\sigma(x_{t-1}) + b, \; x_0 = 0.5"
     source: ClassVar[str] = "Pascanu, Mikolov & Bengio (2013), ICML, eq. 8 and Fig. 6, arXiv:1211.5063"
+    minima_are_isolated: ClassVar[bool] = False
 
     target: ScalarLike = 0.7
     initial: ScalarLike = 0.5

@@ -33,6 +33,8 @@ class LossSurface(eqx.Module):
 
     formula: ClassVar[str] = ""
     source: ClassVar[str] = ""
+    minima_are_isolated: ClassVar[bool] = True
+    """False where the global minima form a curve or more; `minima` then lists representatives."""
 
     @abc.abstractmethod
     def __call__(self, params: Any, key: PRNGKeyArray | None = None) -> Float[Array, ""]:
@@ -60,13 +62,19 @@ class LossSurface(eqx.Module):
 
     @property
     def minima(self) -> tuple[Any, ...]:
-        """All known global minima within the domain, each shaped like the parameters; empty if there is none."""
+        """All known global minima within the domain, each shaped like the parameters; empty if none is known."""
         return ()
 
     @property
     def minimum_value(self) -> Float[Array, ""] | None:
         """The loss at the global minima, or None if none is known."""
         return self(self.minima[0]) if self.minima else None
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether a key changes the loss or its gradient."""
+        program = jax.make_jaxpr(lambda key: jax.value_and_grad(self)(self.start, key))(jax.random.key(0)).jaxpr
+        return any(used is program.invars[0] for equation in program.eqns for used in equation.invars)
 
     @property
     def coefficients(self) -> dict[str, Any]:
@@ -121,6 +129,10 @@ class FunctionSurface(LossSurface):
         return getattr(self.function, "__name__", type(self.function).__name__)
 
     @property
+    def is_stochastic(self) -> bool:
+        return self.takes_key
+
+    @property
     def domain(self) -> Domain:
         raise AttributeError(f"{self.name} is a plain function and has no domain; give x_range and y_range.")
 
@@ -149,6 +161,8 @@ def as_surface(function: Callable[..., Any]) -> LossSurface:
 
 def as_params(params: Any) -> Any:
     """`params` with floating-point leaves; a flat list or tuple of numbers becomes one vector."""
+    if isinstance(params, jax.Array) and jnp.issubdtype(params.dtype, jnp.inexact):
+        return params
     if isinstance(params, list | tuple) and params and all(np.ndim(p) == 0 and _is_number(p) for p in params):
         params = jnp.asarray(params)
     return jax.tree.map(_inexact, params)
@@ -180,7 +194,9 @@ def _inexact(leaf: Any) -> Array:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, float | int | np.ndarray | np.number | jax.Array) and not isinstance(value, bool)
+    if isinstance(value, np.ndarray | np.number | jax.Array):
+        return jnp.issubdtype(value.dtype, jnp.number)  # a PRNG key is an array, but none of numbers
+    return isinstance(value, float | int) and not isinstance(value, bool)
 
 
 def _takes_key(function: Callable[..., Any]) -> bool:

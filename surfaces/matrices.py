@@ -25,6 +25,7 @@ class MatrixFactorization(LossSurface):
 
     formula: ClassVar[str] = r"f(U, V) = \frac{1}{2} \| U V^\top - M \|_F^2"
     source: ClassVar[str] = "Baldi & Hornik (1989), Neural Networks 2(1), 53-58"
+    minima_are_isolated: ClassVar[bool] = False
 
     condition_number: ScalarLike = 10.0
     rows: int = eqx.field(static=True, default=12)

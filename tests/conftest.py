@@ -1,6 +1,7 @@
 """Settings of every test: compiled programs are kept between runs and shared between workers."""
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -11,8 +12,11 @@ import jax
 import jaxtyping
 import pytest
 
-# Shapes and types of every call in the tests are checked; users pay nothing for it.
-jaxtyping.install_import_hook(["optviz", "surfaces"], "typechecking.checked")
+import tests.typechecking  # noqa: F401 - jaxtyping finds it by its full name
+
+# Shapes and types of every call in the tests are checked; users pay nothing for it, and benchmarks neither.
+if "--benchmark-enable" not in sys.argv:
+    jaxtyping.install_import_hook(["optviz", "surfaces"], "tests.typechecking.checked")
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ LAYERS = (
     ("optviz.plotting", "optviz.store"),
     ("optviz.job",),
     ("experiments",),
-    ("optviz", "optviz.cli"),
+    ("optviz",),
+    ("optviz.cli",),
 )
 MODULES = sorted(p for top in ("optviz", "surfaces", "experiments") for p in (ROOT / top).rglob("*.py"))
 

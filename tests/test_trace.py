@@ -125,7 +125,7 @@ def test_every_k_keeps_rows_0_k_2k_however_the_run_is_cut(every, parts):
 def test_only_chosen_fields_are_kept():
     scalars = optviz.record(ADAM, surfaces.Rosenbrock(), START, 5, fields=optviz.SCALARS)
     kept = {name for name in COLUMNS if getattr(scalars.rows, name) is not None}
-    assert kept == {"index", "loss", "gradient_norm", "step_size"}
+    assert kept == {"loss", "gradient_norm", "step_size"}
     assert scalars.losses.shape == (6,)
     with pytest.raises(AttributeError, match="'params'"):
         _ = scalars.steps.params

@@ -166,7 +166,8 @@ def _suits_log(curves: Sequence[np.ndarray]) -> bool:
 
 def _draw_departure(ax: Axes, index: np.ndarray, curve: np.ndarray, color: str) -> None:
     """A cross at the last point of a diverged run that is still in the picture."""
-    inside = np.flatnonzero(np.isfinite(curve) & (curve <= ax.get_ylim()[1]))
+    bottom, top = ax.get_ylim()
+    inside = np.flatnonzero((curve >= bottom) & (curve <= top))
     if inside.size:
         at = inside[-1]
         ax.plot(index[at], curve[at], "X", color=color, mec="white", ms=7, zorder=4, clip_on=False)

@@ -7,114 +7,28 @@ import json
 import math
 import os
 import re
+import textwrap
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from optviz.plotting import style
 from optviz.plotting.files import checked_path, replacing
-from optviz.plotting.planes import on_plane, view
-from optviz.plotting.surfaces3d import height
-from optviz.plotting.trajectories import drawn_name
+from optviz.plotting.planes import Plane, on_plane, view
+from optviz.plotting.relief import LIFT, Relief, Track, relief, track
+from optviz.plotting.trajectories import drawn_name, starts
 from surfaces.base import as_surface
-from surfaces.contours import Levels, Range, known_minimum, level_grid, light_map, suitable_levels
+from surfaces.contours import Range, light_map
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-_LIFT = 0.008  # how far the paths lie above the surface, as a share of its height
-_PIECE = 0.01  # of the side of the view: how finely a path follows the surface,
-_MOST_PIECES = 1000  # but with no more points than this between those of the path
-_EDGE = 1e-9  # of the side of the view: what rounding may put outside
 _PAGE = Path(__file__).with_name("interactive.html")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-class Relief(NamedTuple):
-    """A surface as it is drawn in three dimensions."""
-
-    x: np.ndarray
-    y: np.ndarray
-    losses: np.ndarray
-    """(len(y), len(x))"""
-    heights: np.ndarray
-    """(len(y), len(x)): losses, or powers of ten of those above the minimum; NaN where not finite."""
-    levels: Levels
-
-    def under(self, points: np.ndarray) -> np.ndarray:
-        """The height of the surface at points (k, 2), linear between those of the grid; NaN outside."""
-        (i, u), (j, v) = _cell(self.y, points[:, 1]), _cell(self.x, points[:, 0])
-        low, high = (self.heights[k, j] * (1 - v) + self.heights[k, j + 1] * v for k in (i, i + 1))
-        return low * (1 - u) + high * u
-
-    @property
-    def span(self) -> float:
-        """The highest height less the lowest; 1 for a level surface."""
-        return float(np.nanmax(self.heights) - np.nanmin(self.heights)) or 1.0
-
-
-class Track(NamedTuple):
-    """A path laid on a relief: its own points, and more between them where it takes long steps."""
-
-    points: np.ndarray
-    """(k, 3): x, y and height; NaN outside the view."""
-    steps: np.ndarray
-    """(k,): the number of steps after which a point is reached."""
-    losses: np.ndarray
-    """(k,): the run's own."""
-    between: np.ndarray
-    """(k,): whether a point lies between two points of the path; its loss is that of the second."""
-    left: int | None
-    """The first step at which the path is outside the view."""
-
-
-def relief(surface: Callable[..., Any], x_range: Range, y_range: Range, resolution: int = 100) -> Relief:
-    """The surface on a grid, logarithmic where its losses span decades."""
-    surface = as_surface(surface)
-    x, y, losses = level_grid(surface, x_range, y_range, resolution)
-    levels = suitable_levels(losses, known_minimum(surface))
-    heights = np.where(np.isfinite(losses), height(levels, losses), np.nan)
-    return Relief(x, y, losses, heights, levels)
-
-
-def track(ground: Relief, path: np.ndarray, losses: np.ndarray, steps: np.ndarray) -> Track:
-    """A path (T + 1, 2) with its losses and steps (T + 1,), laid on the ground.
-
-    Its height is that of the ground as drawn, not of the losses: so it is not hidden where the grid cannot resolve
-    a narrow valley, and does not float where a plane shows a run in more dimensions.
-    """
-    low, high = (np.array([ground.x[end], ground.y[end]]) for end in (0, -1))
-    place = places(path, low, high)
-    after = np.ceil(place).astype(int)
-    flat = np.column_stack([np.interp(place, np.arange(len(path)), column) for column in path.T])
-    inside = ((flat >= low - _EDGE * (high - low)) & (flat <= high + _EDGE * (high - low))).all(axis=1)
-    flat = np.where(inside[:, None], np.clip(flat, low, high), np.nan)
-    raised = np.column_stack([flat, ground.under(flat) + _LIFT * ground.span])
-    out = ~inside & (place == after)
-    left = int(steps[after[np.argmax(out)]]) if out.any() else None
-    return Track(raised, np.asarray(steps)[after], np.asarray(losses)[after], place != after, left)
-
-
-def places(path: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Where on a path (T + 1, 2) to draw points, so that the line between them can follow a surface.
-
-    They count in points of the path: k + 0.5 is half way from point k to the next. They are all its points, those at
-    which it enters or leaves the box between `low` and `high`, and inside it some more on long moves.
-    """
-    start, move = path[:-1], np.diff(path, axis=0)
-    with np.errstate(all="ignore"):
-        ends = (low - _EDGE * (high - low) - start) / move, (high + _EDGE * (high - low) - start) / move
-        enter = np.maximum(np.minimum(*ends).max(axis=1), 0)
-        leave = np.minimum(np.maximum(*ends).min(axis=1), 1)
-        lengths = (leave - enter) * np.max(np.abs(move) / (high - low), axis=1)
-    seen = np.flatnonzero(lengths > 0)
-    piece = max(_PIECE, lengths[seen].sum() / _MOST_PIECES)
-    between = [k + np.linspace(enter[k], leave[k], math.ceil(lengths[k] / piece) + 1) for k in seen]
-    return np.unique(np.concatenate([np.arange(len(path)), *between]))
 
 
 def interactive_3d(
@@ -124,7 +38,7 @@ def interactive_3d(
     y_range: Range | None = None,
     *,
     plane: Any = None,
-    resolution: int = 100,
+    resolution: int = 120,
 ) -> Figure:
     """The runs on their surface in three dimensions, as a Plotly figure; `save_interactive_3d` adds a step slider.
 
@@ -187,14 +101,6 @@ def save_interactive_3d(
     return path
 
 
-def _cell(grid: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The cell of the grid in which each value lies, and where in it, from 0 to 1; NaN outside."""
-    inside = (values >= grid[0]) & (values <= grid[-1])
-    place = np.where(inside, (values - grid[0]) / (grid[1] - grid[0]), 0.0)
-    cell = np.minimum(place.astype(int), len(grid) - 2)
-    return cell, np.where(inside, place - cell, np.nan)
-
-
 def _ground_trace(ground: Relief, axes: list[str]) -> Any:
     import plotly.graph_objects as go
     from matplotlib.colors import to_hex
@@ -216,24 +122,19 @@ def _ground_trace(ground: Relief, axes: list[str]) -> Any:
             "thickness": 12,
         },
         contours={"z": _lines(ground)},
-        lighting={"ambient": 0.75, "diffuse": 0.5, "specular": 0.05, "roughness": 0.9},
+        lighting={"ambient": 0.8, "diffuse": 0.4, "specular": 0.05, "roughness": 0.9},
         hovertemplate=_hover(axes),
         name="surface",
     )
 
 
 def _lines(ground: Relief) -> dict[str, Any]:
-    """Level lines at every tick."""
+    """Level lines at every tick; none on a surface with holes, at whose borders Plotly's can hang a browser."""
     ticks, _ = _ticks(ground)
-    step = float(ticks[1] - ticks[0]) if len(ticks) > 1 else ground.span
-    return {
-        "show": True,
-        "start": float(ticks[0]),
-        "end": float(ticks[-1]),
-        "size": step,
-        "color": "white",
-        "width": 1,
-    }
+    if len(ticks) < 2 or np.isnan(ground.heights).any():
+        return {"show": False}
+    ends = {"start": float(ticks[0]), "end": float(ticks[-1]), "size": float(ticks[1] - ticks[0])}
+    return {"show": True, "color": "white", "width": 1, **ends}
 
 
 def _path_traces(traces: list[Any], tracks: list[Track], ground: Relief, axes: list[str]) -> list[Any]:
@@ -279,20 +180,30 @@ def _fate(label: str, one: Track) -> str:
     return html.escape(label) + ("" if one.left is None else f"<br><i>leaves the view at step {one.left}</i>")
 
 
-def _mark_traces(ground: Relief, drawn: Any) -> list[Any]:
-    """The starting points and the known minima."""
+def _mark_traces(ground: Relief, drawn: Plane) -> list[Any]:
+    """The starting points, and the known minima as pins, since they lie in pits."""
     import plotly.graph_objects as go
 
-    starts = np.unique([path[0] for path in drawn.paths], axis=0)
+    black = {"color": "black", "width": 2}
+    common = {"hoverinfo": "name", "line": black}
     made = []
-    for name, points, symbol in (("start", starts, "circle"), ("minimum", drawn.minima, "diamond")):
-        heights = ground.under(points) + _LIFT * ground.span
-        points = np.column_stack([points, heights])[np.isfinite(heights)]
-        if len(points):
-            mark = {"size": 6, "symbol": symbol, "color": "white", "line": {"color": "black", "width": 2}}
-            x, y, z = points.T.tolist()
-            made.append(go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=mark, name=name, hoverinfo="name"))
+    if len(points := _laid(ground, starts(drawn.paths))):
+        x, y, z = points.T.tolist()
+        mark = {"size": 6, "color": "white", "line": black}
+        made.append(go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=mark, name="start", **common))
+    if len(points := _laid(ground, drawn.minima)):
+        top = np.nanmax(ground.heights) + 0.05 * ground.span
+        pins = [[(x, y, z), (x, y, top), (None,) * 3] for x, y, z in points.tolist()]
+        x, y, z = zip(*(end for pin in pins for end in pin), strict=True)
+        mark = {"size": 6, "symbol": "diamond", "color": "white", "line": black}
+        made.append(go.Scatter3d(x=x, y=y, z=z, mode="lines+markers", marker=mark, name="minimum", **common))
     return made
+
+
+def _laid(ground: Relief, points: np.ndarray) -> np.ndarray:
+    """Those of the points (k, 2) that lie in the view, on the ground: (l, 3)."""
+    points = np.column_stack([points, ground.under(points) + LIFT * ground.span])
+    return points[np.isfinite(points).all(axis=1)]
 
 
 def _layout(ground: Relief, axes: list[str], title: str, caption: str) -> dict[str, Any]:
@@ -302,12 +213,15 @@ def _layout(ground: Relief, axes: list[str], title: str, caption: str) -> dict[s
     # One unit as long on both axes, unless the box would become a wall.
     ratio = {"x": max(width / longest, 0.4), "y": max(depth / longest, 0.4), "z": 0.5}
     low, top = np.nanmin(ground.heights), np.nanmax(ground.heights)
+    lines = [f"<sup>{html.escape(line)}</sup>" for line in textwrap.wrap(caption, 150)]
     pale = {"showbackground": False, "gridcolor": "#d9dee4", "zeroline": False}
     return {
         "template": "none",
-        "title": {"text": f"{html.escape(title)}<br><sup>{html.escape(caption)}</sup>", "x": 0.02},
+        "meta": {"log": ground.levels.log, "floor": ground.levels.floor},  # with which heights are losses again
+        "title": {"text": "<br>".join([html.escape(title), *lines]), "x": 0.02, "y": 1, "yanchor": "top",
+                  "pad": {"t": 14}},
         "font": {"family": "system-ui, sans-serif", "size": 13},
-        "margin": {"l": 0, "r": 0, "t": 60, "b": 0},
+        "margin": {"l": 0, "r": 0, "t": 42 + 18 * len(lines), "b": 0},
         "legend": {"x": 1.0, "y": 1.0, "xanchor": "right", "itemsizing": "constant", "tracegroupgap": 2},
         "scene": {
             "xaxis": {"title": {"text": axes[0]}, "range": [ground.x[0], ground.x[-1]], **pale},
@@ -316,7 +230,7 @@ def _layout(ground: Relief, axes: list[str], title: str, caption: str) -> dict[s
                       "tickvals": ticks, "ticktext": texts, **pale},
             "aspectmode": "manual",
             "aspectratio": ratio,
-            "camera": {"eye": {"x": -0.3, "y": -1.15, "z": 1.2}, "center": {"x": 0, "y": 0, "z": -0.12}},
+            "camera": {"eye": {"x": -0.45, "y": -1.05, "z": 1.4}, "center": {"x": 0, "y": 0, "z": -0.1}},
             "domain": {"x": [0, 0.8], "y": [0, 1]},
         },
     }  # fmt: skip
@@ -356,7 +270,7 @@ def _page(figure: Any, compress: bool) -> str:
 
     stored = json.loads(figure.to_json())
     title = re.sub("<.*", "", stored["layout"].get("title", {}).get("text", "optviz"))
-    text = json.dumps({**stored, "steps": _shared_steps(stored["data"])}, separators=(",", ":"))
+    text = json.dumps(_lean(stored), separators=(",", ":"))
     if compress:
         library = f'<script id="library" type="text/gzip">{_packed(get_plotlyjs())}</script>'
         kind, text = "text/gzip", _packed(text)
@@ -370,16 +284,18 @@ def _page(figure: Any, compress: bool) -> str:
     return re.sub(r"__([A-Z_]+?)__", lambda match: parts[match[1]], _PAGE.read_text(encoding="utf-8"))
 
 
-def _shared_steps(traces: list[dict[str, Any]]) -> list[list[int]]:
-    """The steps of the paths, each different list once; the traces keep the number of theirs."""
-    lists: list[list[int]] = []
-    for trace in traces:
+def _lean(figure: dict[str, Any]) -> dict[str, Any]:
+    """The figure without what the page can tell itself: the steps that runs share, and the losses of the ground."""
+    steps: list[list[int]] = []
+    for trace in figure["data"]:
+        if trace["type"] == "surface":
+            trace.pop("customdata", None)
         if trace.get("meta", {}).get("role") == "path":
-            steps = [int(step) for step in trace["text"]]
-            if steps not in lists:
-                lists.append(steps)
-            trace["text"] = lists.index(steps)
-    return lists
+            own = [int(step) for step in trace["text"]]
+            if own not in steps:
+                steps.append(own)
+            trace["text"] = steps.index(own)
+    return {**figure, "steps": steps}
 
 
 def _packed(text: str) -> str:

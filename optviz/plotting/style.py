@@ -138,13 +138,18 @@ def _shift(ax: Axes, points: float) -> Any:
 
 
 def _empty_corner(ax: Axes, paths: Sequence[np.ndarray]) -> str | None:
-    """The name of a corner, 45 % wide and 30 % high, that no path enters; None if there is none."""
+    """The name of a corner, large enough for the legend, that no path enters; None if there is none."""
     from matplotlib.path import Path
     from matplotlib.transforms import Bbox
 
+    entries = ax.get_legend_handles_labels()[1]
+    # In points: 5 a letter, 15 a line, the samples, and a margin for the marks at the ends of paths.
+    needed = np.array([52 + 5 * max(map(len, entries)), 26 + 15 * len(entries)])
+    width, height = needed * ax.get_figure(root=True).dpi / 72 / ax.get_window_extent().size  # type: ignore[union-attr]
     drawn = [Path((ax.transData - ax.transAxes).transform(path)) for path in paths]
     for name in ("upper right", "upper left", "lower right", "lower left"):
-        corner = Bbox.from_bounds(0.55 * ("right" in name), 0.7 * ("upper" in name), 0.45, 0.3)
+        left, low = (1 - width) * ("right" in name), (1 - height) * ("upper" in name)
+        corner = Bbox.from_bounds(left, low, width, height)
         if not any(path.intersects_bbox(corner, filled=False) for path in drawn):
             return name
     return None
@@ -165,9 +170,10 @@ def _steps(traces: Sequence[Any]) -> str:
 
 
 def _noise(traces: Sequence[Any]) -> str:
-    keys = {None if t.key is None else tuple(np.ravel(jax.random.key_data(t.key)).tolist()) for t in traces}
-    if keys == {None}:
+    noisy = [t for t in traces if t.key is not None and t.surface.is_stochastic]
+    if not noisy:
         return ""
+    keys = {None if t.key is None else tuple(np.ravel(jax.random.key_data(t.key)).tolist()) for t in traces}
     draws = "same draws" if len(keys) == 1 else "different draws"
     seeds = [key[-1] for key in keys if key is not None and not any(key[:-1])]
     return f"{draws} (seed {seeds[0]})" if len(keys) == len(seeds) == 1 else draws

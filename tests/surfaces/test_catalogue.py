@@ -55,7 +55,8 @@ def random_points(surface, n=6):
 @every_surface
 def test_metadata_is_complete(i):
     surface = build()[i]
-    assert surface.formula and surface.source and len(type(surface).__doc__.split()) > 12
+    assert surface.formula and len((type(surface).__doc__ or "").split()) > 12
+    assert surface.source or isinstance(surface, surfaces.WRAPPERS)
     _, lower, upper, _ = flat(surface)
     start = ravel_pytree(surface.start)[0]
     assert jax.tree.structure(surface.start) == jax.tree.structure(surface.domain[0])
@@ -89,7 +90,7 @@ def test_hessian_is_the_derivative_of_the_gradient(x64, i):
     numeric = (gradient(points + h * v) - gradient(points - h * v)) / (2 * h)
     scale = jnp.linalg.norm(products, axis=1, keepdims=True) + 1e-6
     assert (jnp.abs(numeric - products) < 1e-3 * scale).all()
-    if surface.start is ravel_pytree(surface.start)[0] or jnp.ndim(surface.start) == 1:
+    if getattr(surface.start, "ndim", 0) == 1:
         matrix = jax.vmap(lambda x: surface.hessian(x))(points)
         np.testing.assert_allclose(jnp.einsum("bij,bj->bi", matrix, v), products, rtol=1e-8, atol=1e-8)
 

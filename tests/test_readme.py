@@ -1,0 +1,61 @@
+"""The README says what is true: its tables are the catalogues, its Python runs.
+
+`python -m tests.test_readme` writes the tables anew.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import optviz
+import surfaces
+from optviz.cli import summary_of
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def optimizer_table():
+    rows = ["| name | year | rate | needs | what it does |", "|---|---|---|---|---|"]
+    for e in optviz.CATALOGUE:
+        rate = next((f"{h.default:g}" for h in e.hyperparameters if h.name.endswith("learning_rate")), "")
+        rows.append(f"| `{e.name}` | {e.year} | {rate} | {', '.join(e.needs)} | {e.summary} |")
+    return "\n".join(rows)
+
+
+def surface_table():
+    rows = ["| name | coefficients | known minima | what it is |", "|---|---|---|---|"]
+    for make in surfaces.CATALOGUE:
+        surface = make()
+        minima = len(surface.minima) if surface.minima_are_isolated else "a continuum"
+        coefficients = ", ".join(f"`{name}`" for name in surface.coefficients)
+        rows.append(f"| `{surface.name}` | {coefficients} | {minima or '-'} | {summary_of(surface)} |")
+    return "\n".join(rows)
+
+
+TABLES = {"optimizers": optimizer_table, "surfaces": surface_table}
+
+
+def between(text, name):
+    return re.search(f"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_tables_are_the_catalogues(name):
+    assert between(README.read_text(), name).group(1).strip() == TABLES[name](), "run python -m tests.test_readme"
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL):
+        exec(compile(block, "README.md", "exec"), scope)
+    assert (tmp_path / "comparison.png").stat().st_size > 10_000
+
+
+if __name__ == "__main__":
+    text = README.read_text()
+    for name, table in TABLES.items():
+        start, end = between(text, name).span(1)
+        text = f"{text[:start]}{table()}\n{text[end:]}"
+    README.write_text(text)
