@@ -16,10 +16,10 @@ from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont
 
 from optviz.plotting import style
+from optviz.plotting.comparison import _common_surface
 from optviz.plotting.files import checked_path, replacing
 from optviz.plotting.planes import Plane, on_plane
 from optviz.plotting.trajectories import DrawnPath, draw_background, draw_marks, draw_path, drawn_name
-from surfaces.base import as_surface
 from surfaces.contours import Range
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def create_animation(
     x_range: Range | None = None,
     y_range: Range | None = None,
     plane: Any = None,
+    note: str | None = None,
     progress: bool = True,
     **contours: Any,
 ) -> Path:
@@ -96,10 +97,11 @@ def create_animation(
       traces: one run or several.
       filename: where to write: `.gif`, or `.mp4` with the extra `optviz[video]`.
       fps: frames per second.
-      surface: the surface to draw; the first run's if None.
+      surface: the surface to draw; by default the one that all runs descended.
       num_frames: at most how many frames.
       dpi: dots per inch; a frame is about 4.6 inches high, less where the view is wide.
       x_range, y_range, plane: what to show, as in `plot_trajectory`.
+      note: said in the heading instead of the learning rates.
       progress: whether to show a progress bar where a person watches the terminal.
       contours: passed on to `surfaces.contours.plot_contours`.
 
@@ -107,7 +109,8 @@ def create_animation(
       The path of the file, which replaces one of that name only once it is complete.
 
     Raises:
-      ValueError: for another kind of file, fewer than two frames or a rate that is not positive.
+      ValueError: for another kind of file, fewer than two frames, a rate that is not positive, or runs on
+        different surfaces without `surface`.
       FileNotFoundError: for a folder that does not exist.
       ImportError: for `.mp4` without PyAV.
     """
@@ -115,7 +118,9 @@ def create_animation(
     write = _WRITERS[path.suffix.lower()]
     if not 0 < fps < np.inf:
         raise ValueError(f"fps must be positive, got {fps!r}.")
-    picture = _picture(style.as_traces(traces), surface, dpi, (x_range, y_range, plane), contours)
+    traces = style.as_traces(traces)
+    drawn = on_plane(traces, _common_surface(traces, surface), plane)
+    picture = _picture(traces, drawn, dpi, note, {"x_range": x_range, "y_range": y_range, **contours})
     steps = frame_steps(picture.last, num_frames).tolist()
     with replacing(path) as temporary:
         write(temporary, picture, _watched(steps, progress), len(steps), fps)
@@ -135,17 +140,14 @@ def frame_steps(num_steps: int, num_frames: int) -> np.ndarray:
     return np.maximum(np.arange(num_frames), np.rint(num_steps * time**2)).astype(int)
 
 
-def _picture(
-    traces: list[Any], surface: Any, dpi: float, shown: tuple[Any, Any, Any], contours: dict[str, Any]
-) -> _Picture:
+def _picture(traces: list[Any], plane: Plane, dpi: float, note: str | None, background: dict[str, Any]) -> _Picture:
     """Everything that stands still, drawn; everything that moves, made."""
-    plane = on_plane(traces, None if surface is None else as_surface(surface), shown[2])
     figure = Figure(figsize=(6.4, 4.6), dpi=dpi, layout="compressed")
     canvas = FigureCanvasAgg(figure)
-    ax = draw_background(figure.subplots(), plane, *shown[:2], **contours)
+    ax = draw_background(figure.subplots(), plane, **background)
     paths = _draw_paths(ax, traces, plane)
     counter = ax.set_title("", loc="right")
-    _draw_heading(ax, traces, plane)
+    _draw_heading(ax, traces, plane, note)
     canvas.draw()
     runs = _runs(traces, plane, paths, _free_lines(ax))
     box, line = _filled_box(figure), _pixel(figure, counter.get_transform().transform(counter.get_position()))
@@ -164,13 +166,13 @@ def _draw_paths(ax: Axes, traces: list[Any], plane: Plane) -> list[DrawnPath]:
     for artist in (artist for path in paths for artist in path):
         artist.set_animated(True)
     draw_marks(ax, plane)
-    style.legend(ax, [*plane.paths, plane.minima], widen=True)
+    style.legend(ax, [*plane.paths, *plane.minima[:, None]], widen=True)
     return paths
 
 
-def _draw_heading(ax: Axes, traces: list[Any], plane: Plane) -> None:
+def _draw_heading(ax: Axes, traces: list[Any], plane: Plane, note: str | None) -> None:
     who = traces[0].name if len(traces) == 1 else f"{len(traces)} optimizers"
-    captions = filter(None, (style.what_was_equal(traces), plane.caption))
+    captions = filter(None, (style.what_was_equal(traces, note), plane.caption))
     style.heading(ax, f"{who} on {drawn_name(plane)}", " · ".join(captions))
 
 

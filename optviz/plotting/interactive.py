@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import html
-import json
 import math
 import os
 import re
 import textwrap
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,17 +15,17 @@ import jax
 import numpy as np
 
 from optviz.plotting import style
+from optviz.plotting.comparison import _common_surface
 from optviz.plotting.files import checked_path, replacing
+from optviz.plotting.page import interactive_page
 from optviz.plotting.planes import Plane, on_plane, view
 from optviz.plotting.relief import LIFT, Relief, Track, relief, track
 from optviz.plotting.trajectories import drawn_name, starts
-from surfaces.base import as_surface
 from surfaces.contours import Range, light_map
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-_PAGE = Path(__file__).with_name("interactive.html")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -39,39 +37,34 @@ def interactive_3d(
     *,
     plane: Any = None,
     resolution: int = 120,
+    note: str | None = None,
 ) -> Figure:
     """The runs on their surface in three dimensions, as a Plotly figure; `save_interactive_3d` adds a step slider.
 
-    Heights are losses, logarithmic above the minimum where they span decades. A path that leaves the view is drawn
-    only where it is inside, and the legend says when it left.
+    Heights are losses, logarithmic above the minimum where they span decades. The paths lie on the surface: on a
+    plane through more dimensions their own losses are others, and the pointer shows those. A path that leaves the
+    view is drawn where it is inside, and the legend says when it left.
 
     Args:
       traces: one run or several.
-      surface: the surface to draw; the first run's if None.
+      surface: the surface to draw; by default the one that all runs descended.
       x_range, y_range, plane: what to show, as in `plot_trajectory`.
       resolution: grid points per axis of the surface, which is stored once.
+      note: said in the heading instead of the learning rates.
 
     Raises:
-      ValueError: for a range or a plane that cannot be meant.
+      ValueError: for runs on different surfaces without `surface`, and for a range or a plane that cannot be meant.
     """
     import plotly.graph_objects as go
 
     traces = style.as_traces(traces)
-    drawn = on_plane(traces, None if surface is None else as_surface(surface), plane)
+    drawn = on_plane(traces, _common_surface(traces, surface), plane)
     ground = relief(drawn.surface, *view(drawn, x_range, y_range), resolution)
-    curves = jax.device_get([(trace.losses, trace.path_index) for trace in traces])
-    tracks = [track(ground, p, np.asarray(c[0], float), c[1]) for p, c in zip(drawn.paths, curves, strict=True)]
     axes = [_plain(label) for label in drawn.labels]
-    figure = go.Figure(
-        [
-            _ground_trace(ground, axes),
-            *_path_traces(traces, tracks, ground, axes),
-            *_mark_traces(ground, drawn),
-        ]
-    )
-    captions = filter(None, (style.what_was_equal(traces), drawn.caption))
+    parts = [_ground_trace(ground, axes), *_path_traces(traces, drawn, ground, axes), *_mark_traces(ground, drawn)]
+    caption = " · ".join(filter(None, (style.what_was_equal(traces, note), drawn.caption)))
     who = traces[0].name if len(traces) == 1 else f"{len(traces)} optimizers"
-    return figure.update_layout(_layout(ground, axes, f"{who} on {drawn_name(drawn)}", _plain(" · ".join(captions))))
+    return go.Figure(parts, _layout(ground, axes, f"{who} on {drawn_name(drawn)}", caption))
 
 
 def save_interactive_3d(
@@ -91,11 +84,16 @@ def save_interactive_3d(
       The path of the page. It replaces one of that name only once it is complete.
 
     Raises:
+      TypeError: for a figure with options.
       ValueError: for another kind of file, and as `interactive_3d`.
       FileNotFoundError: for a folder that does not exist.
     """
     path = checked_path(filename, (".html",))
-    page = _page(figure if hasattr(figure, "to_json") else interactive_3d(figure, **options), compress)
+    if not hasattr(figure, "to_json"):
+        figure = interactive_3d(figure, **options)
+    elif options:
+        raise TypeError(f"A finished figure takes no options, got {', '.join(options)}.")
+    page = interactive_page(figure, compress)
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
     return path
@@ -107,20 +105,14 @@ def _ground_trace(ground: Relief, axes: list[str]) -> Any:
 
     colours = [[share, to_hex(light_map()(share))] for share in np.linspace(0, 1, 9)]
     ticks, texts = _ticks(ground)
-    label = ground.levels.label
+    title = {"text": ground.levels.label, "side": "right"}
     return go.Surface(
         x=_rounded(ground.x, np.ptp(ground.x)),
         y=_rounded(ground.y, np.ptp(ground.y)),
         z=_rounded(ground.heights, ground.span, 4),
         customdata=[_losses(row) for row in ground.losses],
         colorscale=colours,
-        colorbar={
-            "title": {"text": label, "side": "right"},
-            "tickvals": ticks,
-            "ticktext": texts,
-            "len": 0.6,
-            "thickness": 12,
-        },
+        colorbar={"title": title, "tickvals": ticks, "ticktext": texts, "len": 0.6, "thickness": 12},
         contours={"z": _lines(ground)},
         lighting={"ambient": 0.8, "diffuse": 0.4, "specular": 0.05, "roughness": 0.9},
         hovertemplate=_hover(axes),
@@ -137,24 +129,31 @@ def _lines(ground: Relief) -> dict[str, Any]:
     return {"show": True, "color": "white", "width": 1, **ends}
 
 
-def _path_traces(traces: list[Any], tracks: list[Track], ground: Relief, axes: list[str]) -> list[Any]:
+def _path_traces(traces: list[Any], drawn: Plane, ground: Relief, axes: list[str]) -> list[Any]:
     """For every run its path, and after it a mark at its end; the page moves both."""
-    import plotly.graph_objects as go
-
     names = style.labels(traces)
     colours = style.colours(names)
+    curves = jax.device_get([(trace.losses, trace.path_index) for trace in traces])
     made = []
-    for name, trace, one in zip(names, traces, tracks, strict=True):
-        columns = _columns(ground, one)
-        line = {"color": colours[name], "width": 4}
-        mark = {"size": 5, "color": colours[name], "line": {"color": "white", "width": 1}}
-        label, meta = _fate(style.legend_label(name, trace), one), {"role": "path", "label": name}
-        made.append(go.Scatter3d(mode="lines", line=line, name=label, meta=meta, legendgroup=name, **columns))
-        end = {key: column[-1:] for key, column in columns.items()}
-        made.append(go.Scatter3d(mode="markers", marker=mark, name=name, showlegend=False, legendgroup=name, **end))
-        for one_of_two in made[-2:]:
-            one_of_two.hovertemplate = _hover(axes, "%{text}", html.escape(name))
+    for name, trace, path, curve in zip(names, traces, drawn.paths, curves, strict=True):
+        laid = track(ground, path, *curve)
+        label = _fate(style.legend_label(name, trace), laid)
+        made += _path_pair(name, label, colours[name], _columns(ground, laid), _hover(axes, name))
     return made
+
+
+def _path_pair(name: str, label: str, colour: str, columns: dict[str, list[Any]], hover: str) -> list[Any]:
+    import plotly.graph_objects as go
+
+    common = {"legendgroup": name, "hovertemplate": hover}
+    line = {"color": colour, "width": 4}
+    mark = {"size": 5, "color": colour, "line": {"color": "white", "width": 1}}
+    meta = {"role": "path", "label": name}  # how the page finds the pair
+    end = {key: column[-1:] for key, column in columns.items()}
+    return [
+        go.Scatter3d(mode="lines", line=line, name=label, meta=meta, **columns, **common),
+        go.Scatter3d(mode="markers", marker=mark, name=name, showlegend=False, **end, **common),
+    ]
 
 
 def _columns(ground: Relief, one: Track) -> dict[str, list[Any]]:
@@ -171,8 +170,9 @@ def _columns(ground: Relief, one: Track) -> dict[str, list[Any]]:
     }
 
 
-def _hover(axes: list[str], step: str = "", name: str = "") -> str:
-    who = f"<b>{name}</b>, step {step}<br>" if name else ""
+def _hover(axes: list[str], name: str = "") -> str:
+    """What the pointer shows: `text` is the step, `customdata` the loss."""
+    who = f"<b>{html.escape(name)}</b>, step %{{text}}<br>" if name else ""
     return f"{who}{axes[0]} %{{x:.4g}}<br>{axes[1]} %{{y:.4g}}<br>loss %{{customdata:.4g}}<extra></extra>"
 
 
@@ -213,7 +213,7 @@ def _layout(ground: Relief, axes: list[str], title: str, caption: str) -> dict[s
     # One unit as long on both axes, unless the box would become a wall.
     ratio = {"x": max(width / longest, 0.4), "y": max(depth / longest, 0.4), "z": 0.5}
     low, top = np.nanmin(ground.heights), np.nanmax(ground.heights)
-    lines = [f"<sup>{html.escape(line)}</sup>" for line in textwrap.wrap(caption, 150)]
+    lines = [f"<sup>{line}</sup>" for line in textwrap.wrap(_plain(caption), 150)]
     pale = {"showbackground": False, "gridcolor": "#d9dee4", "zeroline": False}
     return {
         "template": "none",
@@ -244,13 +244,12 @@ def _ticks(ground: Relief) -> tuple[list[float], list[str]]:
         return values.tolist(), [f"{value:.4g}" for value in values]
     decades = np.arange(np.ceil(low - 1e-9), np.floor(high + 1e-9) + 1)
     decades = decades[:: -(-len(decades) // 7) or 1]
-    return decades.tolist(), [
-        f"10{int(k)}".replace(f"10{int(k)}", "10" + str(int(k)).translate(_SUPERSCRIPTS)) for k in decades
-    ]
+    return decades.tolist(), [f"10{str(int(k)).translate(_SUPERSCRIPTS)}" for k in decades]
 
 
 def _plain(label: str) -> str:
-    """A label without Matplotlib's mathematics: $x_{1}$ becomes x with a subscript of HTML."""
+    """A label in HTML, without Matplotlib's mathematics: $x_{1}$ becomes x with a subscript."""
+    label = html.escape(label)
     return re.sub(r"\$([^$_]*)(?:_\{?([^$}]*)\}?)?\$", lambda m: m[1] + (f"<sub>{m[2]}</sub>" if m[2] else ""), label)
 
 
@@ -262,47 +261,3 @@ def _rounded(values: np.ndarray, whole: float, digits: int = 5) -> list[Any]:
 def _losses(values: np.ndarray) -> list[Any]:
     """Five significant digits; infinity and NaN, which JSON lacks, in words."""
     return [float(f"{value:.5g}") if math.isfinite(value) else str(value) for value in values.tolist()]
-
-
-def _page(figure: Any, compress: bool) -> str:
-    """The page of the template with the library and the figure in it."""
-    from plotly.offline import get_plotlyjs
-
-    stored = json.loads(figure.to_json())
-    title = re.sub("<.*", "", stored["layout"].get("title", {}).get("text", "optviz"))
-    text = json.dumps(_lean(stored), separators=(",", ":"))
-    if compress:
-        library = f'<script id="library" type="text/gzip">{_packed(get_plotlyjs())}</script>'
-        kind, text = "text/gzip", _packed(text)
-    else:
-        library, kind, text = (
-            f"<script>{get_plotlyjs()}</script>",
-            "application/json",
-            text.replace("<", "\\u003c"),
-        )
-    parts = {"TITLE": title, "LIBRARY": library, "FIGURE_TYPE": kind, "FIGURE": text}
-    return re.sub(r"__([A-Z_]+?)__", lambda match: parts[match[1]], _PAGE.read_text(encoding="utf-8"))
-
-
-def _lean(figure: dict[str, Any]) -> dict[str, Any]:
-    """The figure without what the page can tell itself: the steps that runs share, and the losses of the ground."""
-    steps: list[list[int]] = []
-    for trace in figure["data"]:
-        if trace["type"] == "surface":
-            trace.pop("customdata", None)
-        if trace.get("meta", {}).get("role") == "path":
-            own = [int(step) for step in trace["text"]]
-            if own not in steps:
-                steps.append(own)
-            trace["text"] = steps.index(own)
-    return {**figure, "steps": steps}
-
-
-def _packed(text: str) -> str:
-    """A text compressed and written in seven bits a character, for `unpacked` of the page; base64 has six."""
-    compressor = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)  # 16: with the header of gzip
-    squeezed = compressor.compress(text.encode()) + compressor.flush()
-    bits = np.unpackbits(np.frombuffer(squeezed, np.uint8))
-    sevens = np.pad(bits, (0, -len(bits) % 7)).reshape(-1, 7)
-    characters = (np.packbits(sevens, axis=1) >> 1).tobytes().decode("ascii")
-    return characters.translate({code: chr(256 + code) for code in b"\0\r<"})
