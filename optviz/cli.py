@@ -48,7 +48,7 @@ def main() -> None:
 
 def use_compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder, unless JAX has been told where to keep them."""
-    if not jax.config.jax_compilation_cache_dir:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", platformdirs.user_cache_dir("optviz"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 

@@ -108,9 +108,9 @@ def _draw(traces: Sequence[OptimizerTrace], folder: Path, progress: Callable[[st
         progress(f"{name}.png")
         save_picture(draw(traces, note=note), folder / f"{name}.png")
     progress("animation.gif")
-    plotting.create_animation(traces, filename=folder / "animation.gif", fps=20, progress=False)
+    plotting.create_animation(traces, folder / "animation.gif", fps=20, note=note, progress=False)
     progress("surface.html")
-    plotting.save_interactive_3d(traces, folder / "surface.html")
+    plotting.save_interactive_3d(traces, folder / "surface.html", note=note)
 
 
 def _is_as_in_catalogue(trace: OptimizerTrace) -> bool:

@@ -118,7 +118,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{sys.platform}-{platform.machine()}",
         "device": jax.devices()[0].device_kind,
-        "x64": bool(jax.config.jax_enable_x64),
+        "x64": jax.numpy.result_type(float) == np.float64,
         "versions": {name: version(name) for name in PACKAGES},
     }
 

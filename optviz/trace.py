@@ -89,10 +89,10 @@ class Steps:
             return self._trace.every * jnp.arange(len(self))
         if column in ("new_params", "new_opt_state"):
             return self._shifted(column.removeprefix("new_"))
-        value = getattr(self._trace.rows, column)
+        value: Any = getattr(self._trace.rows, column)
         if value is None and column in COLUMNS:
             raise AttributeError(f"The trace has no column {column!r}: it was not among the fields recorded.")
-        return {**self._stacked_constants(), **value} if column == "hyperparameters" else value
+        return self._stacked_constants() | value if column == "hyperparameters" else value
 
     @property
     def _constants(self) -> dict[str, Any]:

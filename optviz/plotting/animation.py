@@ -16,7 +16,6 @@ from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont
 
 from optviz.plotting import style
-from optviz.plotting.comparison import _common_surface
 from optviz.plotting.files import checked_path, replacing
 from optviz.plotting.planes import Plane, on_plane
 from optviz.plotting.trajectories import DrawnPath, draw_background, draw_marks, draw_path, drawn_name
@@ -119,7 +118,7 @@ def create_animation(
     if not 0 < fps < np.inf:
         raise ValueError(f"fps must be positive, got {fps!r}.")
     traces = style.as_traces(traces)
-    drawn = on_plane(traces, _common_surface(traces, surface), plane)
+    drawn = on_plane(traces, surface, plane)
     picture = _picture(traces, drawn, dpi, note, {"x_range": x_range, "y_range": y_range, **contours})
     steps = frame_steps(picture.last, num_frames).tolist()
     with replacing(path) as temporary:

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import equinox as eqx
 import jax
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -14,7 +13,6 @@ from matplotlib.ticker import MaxNLocator
 from optviz.plotting import style
 from optviz.plotting.planes import Plane, on_plane, view
 from optviz.plotting.trajectories import draw_background, draw_marks, draw_path, drawn_name
-from surfaces.base import LossSurface, as_surface
 from surfaces.contours import Range, known_minimum
 
 if TYPE_CHECKING:
@@ -57,7 +55,7 @@ def plot_comparison(
     traces = style.as_traces(traces)
     if layout not in ("overlaid", "side by side"):
         raise ValueError(f"layout must be 'overlaid' or 'side by side', got {layout!r}.")
-    drawn = on_plane(traces, _common_surface(traces, surface), plane)
+    drawn = on_plane(traces, surface, plane)
     draw = _overlaid if layout == "overlaid" else _side_by_side
     return draw(traces, drawn, ax, note, view(drawn, x_range, y_range), contours)
 
@@ -218,15 +216,6 @@ def _side_by_side(
 
 def _caption(traces: list[Any], drawn: Plane, note: str | None) -> str:
     return " · ".join(part for part in (style.what_was_equal(traces, note), drawn.caption) if part)
-
-
-def _common_surface(traces: Sequence[Any], surface: Any) -> LossSurface:
-    if surface is not None:
-        return as_surface(surface)
-    first = traces[0].surface
-    if not all(eqx.tree_equal(first, trace.surface) for trace in traces[1:]):
-        raise ValueError("The runs descend different surfaces; give the one to draw.")
-    return first
 
 
 def _columns(count: int) -> int:

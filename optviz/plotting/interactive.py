@@ -15,7 +15,6 @@ import jax
 import numpy as np
 
 from optviz.plotting import style
-from optviz.plotting.comparison import _common_surface
 from optviz.plotting.files import checked_path, replacing
 from optviz.plotting.page import interactive_page
 from optviz.plotting.planes import Plane, on_plane, view
@@ -58,7 +57,7 @@ def interactive_3d(
     import plotly.graph_objects as go
 
     traces = style.as_traces(traces)
-    drawn = on_plane(traces, _common_surface(traces, surface), plane)
+    drawn = on_plane(traces, surface, plane)
     ground = relief(drawn.surface, *view(drawn, x_range, y_range), resolution)
     axes = [_plain(label) for label in drawn.labels]
     parts = [_ground_trace(ground, axes), *_path_traces(traces, drawn, ground, axes), *_mark_traces(ground, drawn)]
@@ -213,13 +212,13 @@ def _layout(ground: Relief, axes: list[str], title: str, caption: str) -> dict[s
     # One unit as long on both axes, unless the box would become a wall.
     ratio = {"x": max(width / longest, 0.4), "y": max(depth / longest, 0.4), "z": 0.5}
     low, top = np.nanmin(ground.heights), np.nanmax(ground.heights)
-    lines = [f"<sup>{line}</sup>" for line in textwrap.wrap(_plain(caption), 150)]
+    lines = [f"<sup>{line}</sup>" for line in textwrap.wrap(_plain(caption), 130)]
     pale = {"showbackground": False, "gridcolor": "#d9dee4", "zeroline": False}
     return {
         "template": "none",
         "meta": {"log": ground.levels.log, "floor": ground.levels.floor},  # with which heights are losses again
-        "title": {"text": "<br>".join([html.escape(title), *lines]), "x": 0.02, "y": 1, "yanchor": "top",
-                  "pad": {"t": 14}},
+        "title": {"text": "<br>".join([html.escape(title), *lines]), "x": 0.02, "automargin": False,
+                  "yref": "paper", "y": 1, "yanchor": "bottom", "pad": {"b": 20}},
         "font": {"family": "system-ui, sans-serif", "size": 13},
         "margin": {"l": 0, "r": 0, "t": 42 + 18 * len(lines), "b": 0},
         "legend": {"x": 1.0, "y": 1.0, "xanchor": "right", "itemsizing": "constant", "tracegroupgap": 2},

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from optviz import metrics
-from surfaces.base import LossSurface, as_params, describe, same_shape
+from surfaces.base import LossSurface, as_params, as_surface, describe, same_shape
 from surfaces.contours import Range
 from surfaces.wrappers import Slice
 
@@ -61,21 +62,21 @@ class _Runs(NamedTuple):
         return unravel(jnp.asarray(flat, example.dtype))
 
 
-def on_plane(traces: Sequence[Any], surface: LossSurface | None = None, plane: Any = None) -> Plane:
+def on_plane(traces: Sequence[Any], surface: Callable[..., Any] | None = None, plane: Any = None) -> Plane:
     """The runs drawn on a plane.
 
     Args:
       traces: runs with parameters of the same shape.
-      surface: the surface to draw; the first run's if None.
+      surface: the surface to draw; that of the runs if None.
       plane: None for the two parameters themselves, or `"pca"` where there are more. `"pca"`: the first two
         principal directions of all paths, through their lowest point. `(i, j)`: two parameters, counted over
         the flattened tree, the others as at the lowest point. Two directions shaped like the parameters:
         their plane through that point. A `Slice`: itself. Paths and minima are projected at right angles.
 
     Raises:
-      ValueError: for runs that no such plane can show.
+      ValueError: for runs on different surfaces without `surface`, and for runs that no such plane can show.
     """
-    runs = _runs(traces, traces[0].surface if surface is None else surface)
+    runs = _runs(traces, _common_surface(traces) if surface is None else as_surface(surface))
     if runs.paths[0].shape[1] < 2:
         raise ValueError(f"{runs.surface.name} has one parameter; a plane needs two. plot_losses shows the run.")
     if plane is None and getattr(runs.params, "shape", None) == (2,):
@@ -83,6 +84,13 @@ def on_plane(traces: Sequence[Any], surface: LossSurface | None = None, plane: A
     if plane is None:
         plane = (0, 1) if runs.paths[0].shape[1] == 2 else "pca"
     return _on_slice(runs, *_slice(runs, plane))
+
+
+def _common_surface(traces: Sequence[Any]) -> LossSurface:
+    first = traces[0].surface
+    if not all(eqx.tree_equal(first, trace.surface) for trace in traces[1:]):
+        raise ValueError("The runs descend different surfaces; give the one to draw.")
+    return first
 
 
 def view(plane: Plane, x_range: Range | None = None, y_range: Range | None = None) -> tuple[Range, Range]:

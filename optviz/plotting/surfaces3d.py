@@ -74,7 +74,7 @@ def plot_surface_3d(
     if ax is not None and not hasattr(ax, "plot_surface"):
         raise TypeError("plot_surface_3d needs Axes made with projection='3d'.")
     traces = style.as_traces(traces) if not isinstance(traces, list | tuple) or traces else []
-    drawn = _bare(as_surface(surface)) if not traces else on_plane(traces, as_surface(surface), plane)
+    drawn = _bare(as_surface(surface)) if not traces else on_plane(traces, surface, plane)
     shown = view(drawn, x_range, y_range) if traces else ranges(drawn.surface, x_range, y_range)
     x, y, z = level_grid(drawn.surface, *shown, resolution)
     levels = suitable_levels(z, known_minimum(drawn.surface), log=log)

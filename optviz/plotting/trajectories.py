@@ -10,7 +10,6 @@ import numpy as np
 
 from optviz.plotting import style
 from optviz.plotting.planes import Plane, on_plane, view
-from surfaces.base import as_surface
 from surfaces.contours import Range, plot_contours
 from surfaces.wrappers import Slice
 
@@ -70,7 +69,7 @@ def plot_trajectory(
       ValueError: for a range or a plane that cannot be meant.
     """
     own = ax is None
-    drawn = on_plane([trace], None if surface is None else as_surface(surface), plane)
+    drawn = on_plane([trace], surface, plane)
     name = label or trace.name
     ax = draw_background(ax, drawn, x_range, y_range, **contours)
     draw_path(ax, drawn.paths[0], color or style.colours([trace.name])[trace.name], style.legend_label(name, trace))
