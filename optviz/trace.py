@@ -89,10 +89,12 @@ class Steps:
             return self._trace.every * jnp.arange(len(self))
         if column in ("new_params", "new_opt_state"):
             return self._shifted(column.removeprefix("new_"))
-        value: Any = getattr(self._trace.rows, column)
+        value = getattr(self._trace.rows, column)
         if value is None and column in COLUMNS:
             raise AttributeError(f"The trace has no column {column!r}: it was not among the fields recorded.")
-        return self._stacked_constants() | value if column == "hyperparameters" else value
+        if column == "hyperparameters" and value is not None:
+            return {**self._stacked_constants(), **value}
+        return value
 
     @property
     def _constants(self) -> dict[str, Any]:
