@@ -222,6 +222,7 @@ def test_the_interactive_page_is_small_holds_the_end_and_asks_no_network(tmp_pat
     plain = optviz.save_interactive_3d(figure, tmp_path / "plain.html", compress=False).read_text(encoding="utf-8")
     ours = plain.replace(plotly.offline.get_plotlyjs(), "")
     assert len(ours) < 1e6 and "http" not in ours
+    assert 'modeBarButtonsToRemove: ["sendChartToCloud"]' in ours  # or one click would send the runs away
 
 
 def test_pictures_leave_matplotlib_as_it_was(runs):
