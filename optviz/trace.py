@@ -127,7 +127,8 @@ class OptimizerTrace(eqx.Module):
     """A run: the optimizer, the surface, the recorded rows, and what is needed to go on.
 
     `OptimizerTrace(optimizer, surface, initial_params)` has no rows yet; `.step()` and `.run_optimization(num_steps)`
-    return a new, longer trace and leave this one as it is. A run in two parts equals the run in one, bit for bit.
+    return a new, longer trace and leave this one as it is. A run in parts equals the run in one, bit for bit; parts
+    of one or two steps, which the compiler may unroll, can for a few optimizers differ in the last bit.
     The arguments are those of `record`.
     """
 
@@ -326,7 +327,7 @@ def _advanced(at: Mapping[str, Any], num_steps: int) -> OptimizerTrace:
         at["optimizer"],
         at["surface"],
         at["current_params"],
-        at["_opt_state"],
+        _init(at["optimizer"], at["current_params"]) if at["_opt_state"] is None else at["_opt_state"],
         at["count"],
         at["key"],
         num_steps=num_steps,
@@ -346,6 +347,12 @@ def _advanced(at: Mapping[str, Any], num_steps: int) -> OptimizerTrace:
     return trace
 
 
+# Not within `_run`: a first state known to the compiler would make it round otherwise than for a resumed run.
+@jax.jit
+def _init(optimizer: Any, params: Any) -> Any:
+    return optimizer.init(params)
+
+
 @partial(jax.jit, static_argnames=("num_steps", "every", "skip", "fields"))
 def _run(
     optimizer: Any,
@@ -363,7 +370,6 @@ def _run(
     """The compiled loop: `(rows, params, opt_state, loss)` after `num_steps`, the first `skip` of them unrecorded."""
     _check_shape(surface, params)
     step = partial(_step, optimizer, surface, key)
-    opt_state = optimizer.init(params) if opt_state is None else opt_state
     carry = _stable(lambda carry: step(carry)[0], (jnp.asarray(count, jnp.int32), params, opt_state))
     end = carry[0] + num_steps
     skip = min(skip, num_steps)

@@ -70,6 +70,14 @@ def test_a_run_in_parts_equals_the_run_in_one(entry):
     chex.assert_trees_all_equal(parts.losses, whole.losses)
 
 
+@pytest.mark.parametrize("parts", [(1,) * 6, (3, 3), (1, 5), (4, 2)], ids=str)
+def test_however_a_run_is_cut_it_is_the_same_run(parts):
+    trace = optviz.OptimizerTrace(ADAM, surfaces.Rosenbrock(), START)
+    for num_steps in parts:
+        trace = trace.run_optimization(num_steps)
+    chex.assert_trees_all_equal(trace.rows, optviz.record(ADAM, surfaces.Rosenbrock(), START, 6).rows)
+
+
 def test_stepping_one_by_one_leaves_the_earlier_trace_alone():
     surface = surfaces.Rosenbrock()
     first = optviz.OptimizerTrace(ADAM, surface, START)
