@@ -113,7 +113,7 @@ class Schwefel(LossSurface):
     has not succeeded. At x = 0 the second derivative is unbounded, and taken to be 0.
     """
 
-    formula: ClassVar[str] = r"f(x) = 418.9829\,n - \sum_{i=1}^{n} x_i \sin\sqrt{|x_i|}"
+    formula: ClassVar[str] = r"f(x) = 418.98288727\,n - \sum_{i=1}^{n} x_i \sin\sqrt{|x_i|}"
     source: ClassVar[str] = "Schwefel (1981), Numerical Optimization of Computer Models, Wiley"
 
     dimension: int = eqx.field(static=True, default=2)
@@ -228,7 +228,7 @@ class Michalewicz(LossSurface):
     formula: ClassVar[str] = r"f(x) = -\sum_{i=1}^{n} \sin(x_i) \sin^{2m}\left(\frac{i x_i^2}{\pi}\right)"
     source: ClassVar[str] = (
         "Michalewicz (1992), Genetic Algorithms + Data Structures = Evolution Programs, Springer; "
-        "minima: Vanaret, Gotteland, Durand & Alliot (2014), arXiv:2003.09867"
+        "minima: Vanaret, Gotteland, Durand & Alliot (2020), arXiv:2003.09867"
     )
 
     m: ScalarLike = 10.0

@@ -83,7 +83,7 @@ class Eggholder(LossSurface):
     formula: ClassVar[str] = r"f(x, y) = -(y + 47) \sin\sqrt{|y + x/2 + 47|} - x \sin\sqrt{|x - (y + 47)|}"
     source: ClassVar[str] = (
         "Surjanovic & Bingham (2013), Virtual Library of Simulation Experiments, Eggholder function; "
-        "minimum: Vanaret, Gotteland, Durand & Alliot (2014), arXiv:2003.09867"
+        "minimum: Vanaret, Gotteland, Durand & Alliot (2020), arXiv:2003.09867"
     )
 
     def __call__(self, params: Float[Array, "2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
@@ -150,7 +150,8 @@ class HolderTable(LossSurface):
 
     formula: ClassVar[str] = r"f(x, y) = -\left|\sin x \cos y \; e^{|1 - \sqrt{x^2 + y^2} / \pi|}\right|"
     source: ClassVar[str] = (
-        "Mishra (2006), Global Optimization by Differential Evolution and Particle Swarm Methods, MPRA Paper 1005"
+        "Mishra (2006), Global Optimization by Differential Evolution and Particle Swarm Methods: "
+        "Evaluation on Some Benchmark Functions, MPRA Paper 1005"
     )
 
     def __call__(self, params: Float[Array, "2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:

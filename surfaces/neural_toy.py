@@ -94,7 +94,10 @@ class XorNetwork(_TwoLayerNetwork):
     loss, towards zero at infinity.
     """
 
-    source: ClassVar[str] = "Rumelhart, Hinton & Williams (1986), Nature 323, 533-536"
+    source: ClassVar[str] = (
+        "Rumelhart, Hinton & Williams (1986), Learning Internal Representations by Error Propagation, in Parallel "
+        "Distributed Processing 1, MIT Press, 318-362"
+    )
 
     width: int = eqx.field(static=True, default=3)
     batch_size: int | None = eqx.field(static=True, default=None)

@@ -8,8 +8,9 @@ for those that need no rate. It makes a fair start on that one surface and is no
 
 Formulas give one update in the order of computation: \theta are the parameters, g the gradient at them, f the
 loss, t the number of the step from 1, \eta the learning rate, \lambda the weight decay, \epsilon `eps`; m, v
-and other running statistics begin at 0 unless said otherwise. Squares, roots and quotients are elementwise. A
-double backslash separates lines. `eps_root`, 0 by default, is left out where it is only added to \hat{v}.
+and other running statistics begin at 0, copies of the parameters at the first ones, unless said otherwise.
+Squares, roots and quotients are elementwise. A double backslash separates lines. `eps_root`, 0 by default, is
+left out where it is only added to \hat{v}.
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             _linear("alpha", 1.0, 0.0, 2.0, "weight of the gradient"),
             _linear("beta", 1.0, 0.0, 2.0, "weight of the change of the gradient since the last step"),
         ),
-        formula=r"u \leftarrow (\alpha + \beta)\, g_t - \beta\, g_{t-1}"
+        formula=r"u \leftarrow (\alpha + \beta)\, g_t - \beta\, g_{t-1} \;(g_0 = g_1)"
         r" \\ \theta \leftarrow \theta - \eta\, u",
         year=2019,
         paper="Mokhtari et al. (2019), A Unified Analysis of Extra-gradient and Optimistic Gradient Methods "
@@ -237,11 +238,11 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             _log("min_step_size", 1e-6, 1e-12, 1e-2, "smallest step, in parameter units"),
             _log("max_step_size", 50.0, 1e-2, 100.0, "largest step, in parameter units"),
         ),
-        formula=r"s \leftarrow g_t\, g_{t-1}"
+        formula=r"s \leftarrow g_t\, g_{t-1}, \; \Delta = \eta \;\mathrm{at\;the\;start}"
         r" \\ \Delta \leftarrow \eta^{+} \Delta \;\mathrm{if}\; s > 0, \; \eta^{-} \Delta"
         r" \;\mathrm{if}\; s < 0, \;\mathrm{within}\; [\Delta_{\min}, \Delta_{\max}]"
-        r" \\ g_t \leftarrow 0 \;\mathrm{if}\; s < 0"
-        r" \\ \theta \leftarrow \theta - \Delta\, \mathrm{sign}(g_t)",
+        r" \\ g_t \leftarrow 0 \;\mathrm{if}\; s < 0, \; u_t \leftarrow \Delta\, \mathrm{sign}(g_t)"
+        r" \\ \theta \leftarrow \theta - u_{t-1} \;\mathrm{unless}\; s < 0",
         year=1993,
         paper="Riedmiller & Braun (1993), A direct adaptive method for faster backpropagation learning: the "
         "RPROP algorithm, IEEE ICNN 1993; the variant that waits after a sign change is from Igel & Hüsken "
@@ -249,7 +250,11 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         summary="Each coordinate's step grows while its gradient keeps its sign, and shrinks when it turns.",
         good_for="Exact gradients of badly scaled problems; the learning rate is only a first guess.",
         advantages=("hardly any tuning", "does not depend on the scale of the loss or of a parameter"),
-        drawbacks=("useless on mini-batches: noise flips the signs", "treats coordinates as independent"),
+        drawbacks=(
+            "useless on mini-batches: noise flips the signs",
+            "treats coordinates as independent",
+            "Optax 0.2.8 takes every step one iteration late; the first does not move",
+        ),
     ),
     OptimizerEntry(
         "lion",
@@ -350,7 +355,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         optax.sm3,
         (_rate(6.0), _decay("momentum", 0.9, "directions")),
         formula=r"v_i \leftarrow g_i^2 + \min_{r \ni i} \mu_r \\ \mu_r \leftarrow \max_{i \in r} v_i"
-        r" \\ m \leftarrow \beta m + (1 - \beta)\, g / \sqrt{v} \\ \theta \leftarrow \theta - \eta\, m",
+        r" \\ m \leftarrow \beta m + (1 - \beta)\, g / \sqrt{v + 10^{-8}} \\ \theta \leftarrow \theta - \eta\, m",
         year=2019,
         paper="Anil et al. (2019), Memory-Efficient Adaptive Optimization, NeurIPS 2019, arXiv:1901.11150",
         summary="Adagrad whose sums are kept per row and column of a matrix instead of per entry.",
@@ -374,7 +379,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             _linear("decay_rate", 0.8, 0.1, 1.0, "power of t in the decay of the squares"),
             _choice("multiply_by_parameter_scale", True, "steps relative to the parameters' size"),
             _linear("clipping_threshold", 1.0, 1.0, 10.0, "largest root mean square of an unscaled update"),
-            _MOMENTUM,
+            replace(_MOMENTUM, meaning="share kept per step in the average of steps; absent: none"),
             _linear("weight_decay_rate", None, 0.0, 0.01, "share of the parameters taken away per step"),
             _log("eps", 1e-30, 1e-36, 1e-3, "added to the squared gradient"),
             _choice("factored", True, "keep row and column sums for matrices in place of every entry"),
@@ -399,7 +404,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         "madgrad",
         optax.contrib.madgrad,
         (
-            _rate(0.065),
+            _rate(0.065, "weight of the gradients; steps grow like its 2/3 power"),
             replace(_MOMENTUM, default=0.9, meaning="share of the old parameters in the new ones"),
             _L2,
             _log("eps", 1e-6, 1e-12, 1e-2, "added to the cube root and to the learning rate"),
@@ -495,9 +500,9 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         r" \\ \theta \leftarrow \theta - \eta\, \hat{m} / (\sqrt{\bar{v}} + \epsilon)",
         year=2018,
         paper="Reddi et al. (2018), On the Convergence of Adam and Beyond, ICLR 2018, arXiv:1904.09237",
-        summary="Adam that divides by the largest mean square seen so far, so that steps cannot grow again.",
+        summary="Adam that divides by the largest mean square so far, so that no coordinate's rate can grow again.",
         good_for="Rare large gradients, which Adam forgets too soon.",
-        advantages=("converges where Adam provably does not", "its steps cannot grow again"),
+        advantages=("converges where Adam provably does not", "its rate per coordinate cannot grow again"),
         drawbacks=(
             "one steep start slows it for ever",
             "Optax corrects the bias by default; the paper does not",
@@ -618,7 +623,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         "yogi",
         optax.yogi,
         (_rate(1.3), _B1, _B2, replace(_EPS, default=1e-3, high=1e-1)),
-        formula=r"m \leftarrow \beta_1 m + (1 - \beta_1)\, g"
+        formula=r"m \leftarrow \beta_1 m + (1 - \beta_1)\, g \;(m_0 = v_0 = 10^{-6})"
         r" \\ v \leftarrow v - (1 - \beta_2)\, \mathrm{sign}(v - g^2)\, g^2" + _HATS + _STEP,
         year=2018,
         paper="Zaheer et al. (2018), Adaptive Methods for Nonconvex Optimization, NeurIPS 2018",
@@ -642,7 +647,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             replace(_EPS_ROOT, default=1e-8),
             _DECOUPLED,
         ),
-        formula=r"d \leftarrow g_t - g_{t-1} \\ m \leftarrow \beta_1 m + (1 - \beta_1)\, g_t"
+        formula=r"d \leftarrow g_t - g_{t-1} \;(g_0 = g_1) \\ m \leftarrow \beta_1 m + (1 - \beta_1)\, g_t"
         r" \\ w \leftarrow \beta_2 w + (1 - \beta_2)\, d"
         r" \\ v \leftarrow \beta_3 v + (1 - \beta_3)(g_t + (1 - \beta_2)\, d)^2"
         r" \\ \hat{m} \leftarrow m / (1 - \beta_1^t), \; \hat{w} \leftarrow w / (1 - \beta_2^t),"
@@ -674,7 +679,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         formula=r"c \leftarrow g / \max(\sqrt{v}, \epsilon), \;\mathrm{within}\; \pm (t - 1)^{1/4}"
         r" \\ m \leftarrow \beta_1 m + (1 - \beta_1)\, c \\ \theta \leftarrow \theta - \eta\, m"
         r" \\ v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2"
-        r" \;(\mathrm{at}\; t = 1\mathrm{:}\; v \leftarrow g^2)",
+        r" \;(\mathrm{at}\; t = 1 \;\mathrm{only}\; v \leftarrow g^2)",
         year=2024,
         paper="Taniguchi et al. (2024), ADOPT: Modified Adam Can Converge with Any β2 with the Optimal "
         "Rate, NeurIPS 2024, arXiv:2411.02853",
@@ -719,7 +724,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         "simplified_ademamix",
         optax.contrib.simplified_ademamix,
         (
-            _rate(0.0012),
+            _rate(0.0012, "step size: one move is about 1 / (1 - b1) of it, in parameter units"),
             replace(_B1, default=0.99, meaning="share kept per step in the sum of gradients"),
             replace(_B2, default=0.95),
             _linear("alpha", 0.0, 0.0, 100.0, "weight of the present gradient beside the sum"),
@@ -752,7 +757,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             *_ADAM,
             replace(_NESTEROV, default=True),
         ),
-        formula=_MOMENTS + _NADAM_HATS + r" \\ r_t \leftarrow \hat{m} / (\sqrt{\hat{v}} + \epsilon)"
+        formula=_MOMENTS + _NADAM_HATS + r" \\ r_t \leftarrow \hat{m} / (\sqrt{\hat{v}} + \epsilon) \;(r_0 = r_1)"
         r" \\ \theta \leftarrow \theta - \eta\, ((\alpha + \beta)\, r_t - \beta\, r_{t-1})",
         year=2017,
         paper="Daskalakis et al. (2017), Training GANs with Optimism, ICLR 2018, arXiv:1711.00141",
@@ -766,7 +771,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         "novograd",
         optax.novograd,
         (
-            _rate(0.0007),
+            _rate(0.0007, "step size: one move is at most 1 / (1 - b1) of it, in parameter units"),
             replace(_B1, meaning="share kept per step in the sum of directions"),
             _decay("b2", 0.25, "squared norms"),
             replace(_EPS, default=1e-6),
@@ -931,7 +936,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         good_for="Training runs that are scheduled but have no known learning rate.",
         advantages=("finds Adam's learning rate within one run", "the estimate never shrinks, so it settles"),
         drawbacks=(
-            "after a step with zero gradient Optax's turns to NaN",
+            "if the first gradient is zero Optax's turns to NaN and stays so",
             "an estimate once too large stays so",
             "one more buffer than Adam",
         ),
@@ -1093,9 +1098,9 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         ),
         formula=r"m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \; \hat{m} \leftarrow m / (1 - \beta_1^t)"
         r" \\ u \leftarrow \hat{m} / \max(\gamma h, \epsilon), \;\mathrm{within}\; \pm \mathrm{clip}"
-        r" \\ \theta \leftarrow \theta - \eta\, (u + \lambda \theta)"
         r" \\ \mathrm{every}\; k \;\mathrm{steps,}\; z = \pm 1 \mathrm{:}"
-        r" \; h \leftarrow \beta_2 h + (1 - \beta_2)\, z \nabla^2 f(\theta) z",
+        r" \; h \leftarrow \beta_2 h + (1 - \beta_2)\, z \odot (\nabla^2 f(\theta)\, z)"
+        r" \\ \theta \leftarrow \theta - \eta\, (u + \lambda \theta)",
         year=2023,
         paper="Liu et al. (2023), Sophia: A Scalable Stochastic Second-order Optimizer for Language Model "
         "Pre-training, ICLR 2024, arXiv:2305.14342",
@@ -1130,7 +1135,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         ),
         formula=r"m \leftarrow \beta m + (1 - \beta)\, g"
         r" \\ \hat{m} \leftarrow \beta m / (1 - \beta^{t+1}) + (1 - \beta)\, g / (1 - \beta^t)"
-        r" \\ O \leftarrow \mathrm{NewtonSchulz}(\hat{m} / \|\hat{m}\|_F) \approx U V^T"
+        r" \\ O \leftarrow \mathrm{NewtonSchulz}(\hat{m} / (\|\hat{m}\|_F + \epsilon)) \approx U V^T"
         r" \;\mathrm{of}\; \hat{m} = U \Sigma V^T"
         r" \\ \theta \leftarrow \theta - \eta\, (\sqrt{\max(1, \mathrm{columns} / \mathrm{rows})}\, O +"
         r" \lambda \theta)",
@@ -1158,7 +1163,8 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             _DECOUPLED,
         ),
         formula=r"P \leftarrow \mathrm{first}\; r \;\mathrm{left\;singular\;vectors\;of}\; g,"
-        r" \;\mathrm{every}\; T \;\mathrm{steps} \\ u \leftarrow \mathrm{Adam}(P^T g)"
+        r" \;\mathrm{every}\; T \;\mathrm{steps\;(right\;ones,}\; gP \;\mathrm{and}\; uP^T"
+        r" \mathrm{,\;if\;wider\;than\;tall)} \\ u \leftarrow \mathrm{Adam}(P^T g)"
         r" \\ \theta \leftarrow \theta - \eta\, (s P u + \lambda \theta)",
         year=2024,
         paper="Zhao et al. (2024), GaLore: Memory-Efficient LLM Training by Gradient Low-Rank Projection, "
@@ -1228,16 +1234,16 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         (
             _rate(10.0, "step size of the inner SGD, to which a learned factor is applied"),
             _linear("weight_decay", 0.01, 0.0, 0.1, "pull towards zero in the learning of the factor"),
-            _log("eps", 1e-8, 1e-12, 1e-4, "added to the denominators"),
+            _log("eps", 1e-8, 1e-12, 1e-4, "added to the denominators, and to |h| in the running maximum"),
             _log("s_init", 1e-6, 1e-10, 1.0, "first value of the factor"),
             _count("num_betas", 6, 1, 8, "decays 0.9, 0.99, ... whose factors are added up", True),
         ),
-        formula=r"s = s_1 + \ldots + s_k, \; \Delta \leftarrow (\theta_0 - \theta) / s"
-        r" \\ h \leftarrow (g + \lambda s \theta \|g\| / \|\theta\|) \cdot \Delta,"
+        formula=r"s = s_1 + \ldots + s_k, \; \Delta \leftarrow (\theta_0 - \theta) / (s + \epsilon)"
+        r" \\ h \leftarrow (g + \lambda s \theta \|g\| / (\|\theta\| + \epsilon)) \cdot \Delta,"
         r" \; \Delta \leftarrow \Delta + \eta\, g"
         r" \\ r_i \leftarrow \beta_i r_i + s_i\, \mathrm{clip}(h, \pm m_i),"
-        r" \; m_i \leftarrow \max(\beta_i m_i, |h|), \; v_i \leftarrow \beta_i^2 v_i + h^2"
-        r" \\ s_i \leftarrow (s_0 m_i / k + \max(r_i, 0)) / \sqrt{v_i}, \; \beta_i = 1 - 10^{-i}"
+        r" \; m_i \leftarrow \max(\beta_i m_i, |h| + \epsilon), \; v_i \leftarrow \beta_i^2 v_i + h^2"
+        r" \\ s_i \leftarrow (s_0 m_i / k + \max(r_i, 0)) / (\sqrt{v_i} + \epsilon), \; \beta_i = 1 - 10^{-i}"
         r" \\ \theta \leftarrow \theta_0 - \Delta\, (s_1 + \ldots + s_k)",
         year=2023,
         paper="Cutkosky et al. (2023), Mechanic: A Learning Rate Tuner, NeurIPS 2023, arXiv:2306.00144",
