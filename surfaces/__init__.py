@@ -130,9 +130,11 @@ def surface(name: str, **coefficients: Any) -> LossSurface:
     if name not in _BY_NAME:
         raise ValueError(unknown_name("surface", name, _BY_NAME))
     known = [f.name for f in dataclasses.fields(_BY_NAME[name])]
-    for given in coefficients:
+    for given, value in coefficients.items():
         if given not in known:
             raise TypeError(f"{name}: {unknown_name('coefficient', given, known)}")
+        if isinstance(value, str | bool):
+            raise TypeError(f"{name}: {given} must be a number, got {value!r}.")
     return _BY_NAME[name](**coefficients)
 
 

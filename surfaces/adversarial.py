@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, box
+from surfaces.pieces import magnitude, require_condition_number, require_dimension
 
 
 class ReddiOnline(LossSurface):
@@ -36,6 +37,7 @@ class ReddiOnline(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
+        require_dimension(self)
         if isinstance(self.probability, int | float) and not 0 < self.probability < 1:
             raise ValueError(f"ReddiOnline needs 0 < probability < 1, got {self.probability}.")
 
@@ -168,7 +170,8 @@ class NoisyQuadratic(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _check_condition_number(self)
+        require_dimension(self)
+        require_condition_number(self)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         curvatures = _curvatures(self.condition_number, params)
@@ -212,7 +215,7 @@ class Kinks(LossSurface):
     def __call__(self, params: Float[Array, " 2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         x, y = params[0] - 1.0, params[1] + 0.5
         cos, sin = jnp.cos(self.angle), jnp.sin(self.angle)
-        return _magnitude(cos * x + sin * y) + self.weight * _magnitude(cos * y - sin * x)
+        return magnitude(cos * x + sin * y) + self.weight * magnitude(cos * y - sin * x)
 
     @property
     def domain(self) -> Domain:
@@ -246,7 +249,8 @@ class ShiftedOptimum(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _check_condition_number(self)
+        require_dimension(self)
+        require_condition_number(self)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         curvatures = _curvatures(self.condition_number, params) / self.condition_number
@@ -267,20 +271,6 @@ class ShiftedOptimum(LossSurface):
         return (jnp.full(self.dimension, self.distance, float),)
 
 
-def _magnitude(x: Float[Array, ""]) -> Float[Array, ""]:
-    """The absolute value with derivative 0 at 0, where that of `jnp.abs` is 1."""
-    return x * jnp.sign(x)
-
-
 def _curvatures(condition_number: ScalarLike, params: Float[Array, " n"]) -> Float[Array, " n"]:
     """Eigenvalues from 1 to `condition_number`, evenly spaced on a logarithmic scale."""
     return jnp.power(condition_number, jnp.linspace(0, 1, params.size, dtype=params.dtype))
-
-
-def _check_condition_number(surface: NoisyQuadratic | ShiftedOptimum) -> None:
-    number = surface.condition_number
-    if isinstance(number, int | float) and not number >= 1:
-        raise ValueError(
-            f"{type(surface).__name__} needs condition_number >= 1 (largest over smallest eigenvalue), "
-            f"got {number}. Did you mean 1 / {number}?"
-        )

@@ -12,6 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, as_params, box
+from surfaces.pieces import magnitude, require_condition_number, require_dimension, require_positive
 
 
 class Sphere(LossSurface):
@@ -31,7 +32,7 @@ class Sphere(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _check_dimension(self)
+        require_dimension(self)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         return jnp.sum(params**2)
@@ -68,12 +69,7 @@ class QuadraticBowl(LossSurface):
     angle: ScalarLike = np.pi / 6
 
     def __check_init__(self):
-        given = self.condition_number
-        if isinstance(given, int | float) and not given >= 1:
-            hint = f" Did you mean 1 / {given}?" if given > 0 else " Give a number from 1 up."
-            raise ValueError(
-                f"QuadraticBowl needs condition_number >= 1 (largest over smallest eigenvalue), got {given}.{hint}"
-            )
+        require_condition_number(self)
 
     def __call__(self, params: Float[Array, " 2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         x, y = params
@@ -166,7 +162,7 @@ class LogCosh(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _check_dimension(self)
+        require_dimension(self)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         # cosh overflows far out, and log(cosh) loses every digit near 0: each side has its own exact form.
@@ -208,8 +204,8 @@ class Huber(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _check_dimension(self)
-        _check_positive("Huber", "delta", "the distance at which the bowl turns into a cone", self.delta)
+        require_dimension(self)
+        require_positive(self, delta=self.delta)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         size = jnp.abs(params)
@@ -244,13 +240,12 @@ class AbsoluteValue(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _check_dimension(self)
-        _check_positive("AbsoluteValue", "slope_ratio", "the last slope over the first", self.slope_ratio)
+        require_dimension(self)
+        require_positive(self, slope_ratio=self.slope_ratio)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         slopes = self.slope_ratio ** jnp.linspace(0.0, 1.0, self.dimension, dtype=params.dtype)
-        # Not jnp.abs: JAX takes its derivative at 0 to be 1, which would push an optimizer off the minimum.
-        return jnp.sum(slopes * jnp.sign(params) * params)
+        return jnp.sum(slopes * magnitude(params))
 
     @property
     def domain(self) -> Domain:
@@ -270,13 +265,3 @@ def _orthogonal_basis(dimension: int, seed: int) -> np.ndarray:
     # NumPy, not JAX: the basis is a constant of the program, in full precision whatever the default type.
     q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((dimension, dimension)))
     return q * np.sign(np.diag(r))
-
-
-def _check_dimension(surface: Sphere | LogCosh | Huber | AbsoluteValue) -> None:
-    if surface.dimension < 1:
-        raise ValueError(f"{type(surface).__name__} needs dimension >= 1, got {surface.dimension}.")
-
-
-def _check_positive(surface: str, field: str, meaning: str, given: ScalarLike) -> None:
-    if isinstance(given, int | float) and not given > 0:
-        raise ValueError(f"{surface} needs {field} > 0 ({meaning}), got {given}. Give a positive number.")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface
+from surfaces.pieces import require_condition_number
 from surfaces.regression import standard_normal
 
 
@@ -33,7 +34,7 @@ class MatrixFactorization(LossSurface):
     rank: int = eqx.field(static=True, default=4)
 
     def __check_init__(self):
-        _check_condition_number(self)
+        require_condition_number(self)
         if not 1 <= self.rank <= min(self.rows, self.columns):
             raise ValueError(
                 f"MatrixFactorization needs a rank from 1 to the smaller side of its {self.rows} by "
@@ -86,7 +87,7 @@ class MatrixRegression(LossSurface):
     num_points: int = eqx.field(static=True, default=32)
 
     def __check_init__(self):
-        _check_condition_number(self)
+        require_condition_number(self)
         if self.num_points < self.inputs:
             raise ValueError(
                 f"MatrixRegression needs num_points >= inputs, so that the minimum is unique, "
@@ -128,12 +129,3 @@ def _cosines(size: int, count: int) -> Float[Array, " size count"]:
 def _falling(condition_number: ScalarLike, count: int) -> Float[Array, " count"]:
     """Numbers from one down to `1 / condition_number`, evenly spaced on a logarithmic scale."""
     return jnp.power(condition_number, -jnp.linspace(0, 1, count))
-
-
-def _check_condition_number(surface: MatrixFactorization | MatrixRegression) -> None:
-    number = surface.condition_number
-    if isinstance(number, int | float) and not number >= 1:
-        raise ValueError(
-            f"{type(surface).__name__} needs condition_number >= 1 (largest over smallest), got {number}. "
-            f"Did you mean 1 / {number}?"
-        )

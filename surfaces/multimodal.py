@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, box
+from surfaces.pieces import require_dimension, require_positive, root
 
 # max of x sin √x on [0, 500], and where it is.
 _SCHWEFEL_DEPTH = 418.9828872724337
@@ -45,8 +46,8 @@ class Ackley(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _require_dimension(self, self.dimension)
-        _require_positive(self, a=self.a, b=self.b)
+        require_dimension(self)
+        require_positive(self, a=self.a, b=self.b)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         # Both exponentials minus their value at the origin, so that nothing cancels near the minimum.
@@ -85,8 +86,8 @@ class Griewank(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _require_dimension(self, self.dimension)
-        _require_positive(self, d=self.d)
+        require_dimension(self)
+        require_positive(self, d=self.d)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         i = jnp.arange(1, self.dimension + 1, dtype=params.dtype)
@@ -119,7 +120,7 @@ class Schwefel(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _require_dimension(self, self.dimension)
+        require_dimension(self)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         return jnp.sum(_SCHWEFEL_DEPTH - params * jnp.sin(root(jnp.abs(params))))
@@ -156,7 +157,7 @@ class Levy(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _require_dimension(self, self.dimension)
+        require_dimension(self)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         # v = w - 1: sin² has period π, and in v the minimum is exactly 0.
@@ -193,7 +194,7 @@ class StyblinskiTang(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _require_dimension(self, self.dimension)
+        require_dimension(self)
         if isinstance(self.tilt, int | float) and not 0 < self.tilt <= 34.8:
             raise ValueError(
                 f"StyblinskiTang needs 0 < tilt <= 34.8 to have two wells per coordinate, got {self.tilt}."
@@ -235,7 +236,7 @@ class Michalewicz(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        _require_dimension(self, self.dimension)
+        require_dimension(self)
         if isinstance(self.m, int | float) and self.m < 2:
             raise ValueError(f"Michalewicz needs m >= 2 for finite second derivatives, got {self.m}.")
 
@@ -257,34 +258,8 @@ class Michalewicz(LossSurface):
         return (jnp.array(_MICHALEWICZ_X[: self.dimension]),) if known else ()
 
 
-def root(square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """√ of a number >= 0, with value and derivatives 0 where it is so small that derivatives would overflow.
-
-    The threshold is the square root of the smallest normal number: 1e-19 in float32, 1e-154 in float64.
-    """
-    above = square > float(jnp.finfo(square.dtype).tiny) ** 0.5
-    return jnp.where(above, jnp.sqrt(jnp.where(above, square, 1.0)), 0.0)
-
-
-def magnitude(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """|x| with derivative 0 at 0, the subgradient of least norm, where that of `jnp.abs` is 1."""
-    return x * jnp.sign(x)
-
-
 def _alternating(even: float, odd: float, dimension: int) -> Float[Array, " n"]:
     return jnp.where(jnp.arange(dimension) % 2 == 0, even, odd)
-
-
-def _require_dimension(surface: LossSurface, dimension: int) -> None:
-    if dimension < 1:
-        raise ValueError(f"{type(surface).__name__} needs dimension >= 1, got {dimension}.")
-
-
-def _require_positive(surface: LossSurface, **coefficients: ScalarLike) -> None:
-    """Raise if a coefficient is a Python number that is not positive; arrays and tracers pass unseen."""
-    for name, value in coefficients.items():
-        if isinstance(value, int | float) and not value > 0:
-            raise ValueError(f"{type(surface).__name__} needs {name} > 0, got {value}.")
 
 
 AckleyFunction = Ackley

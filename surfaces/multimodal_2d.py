@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from surfaces.base import Domain, LossSurface, box
-from surfaces.multimodal import magnitude, root
+from surfaces.pieces import magnitude, root
 
 
 class Himmelblau(LossSurface):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, box
+from surfaces.pieces import require_dimension
 
 
 class Rastrigin(LossSurface):
@@ -30,8 +31,7 @@ class Rastrigin(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        if self.dimension < 1:
-            raise ValueError(f"Rastrigin needs dimension >= 1, got {self.dimension}.")
+        require_dimension(self)
         if isinstance(self.A, int | float) and self.A < 0:
             raise ValueError(f"Rastrigin needs A >= 0 for its minimum to be at the origin, got {self.A}.")
 

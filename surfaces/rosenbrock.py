@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, box
+from surfaces.pieces import require_dimension
 
 
 class Rosenbrock(LossSurface):
@@ -27,8 +28,7 @@ class Rosenbrock(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        if self.dimension < 2:
-            raise ValueError(f"Rosenbrock needs dimension >= 2, got {self.dimension}.")
+        require_dimension(self, 2)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         x, following = params[:-1], params[1:]

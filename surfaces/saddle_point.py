@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, box
+from surfaces.pieces import require_positive
 
 
 class Saddle(LossSurface):
@@ -26,7 +27,7 @@ class Saddle(LossSurface):
     b: ScalarLike = 1.0
 
     def __check_init__(self):
-        _require_positive(self, a=self.a, b=self.b)
+        require_positive(self, a=self.a, b=self.b)
 
     def __call__(self, params: Float[Array, "2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         x, y = params
@@ -89,7 +90,7 @@ class StrictSaddle(LossSurface):
     b: ScalarLike = 1.0
 
     def __check_init__(self):
-        _require_positive(self, a=self.a, b=self.b)
+        require_positive(self, a=self.a, b=self.b)
 
     def __call__(self, params: Float[Array, "2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         x, y = params
@@ -128,7 +129,7 @@ class Plateau(LossSurface):
     tilt: ScalarLike = 1e-4
 
     def __check_init__(self):
-        _require_positive(self, width=self.width, tilt=self.tilt)
+        require_positive(self, width=self.width, tilt=self.tilt)
 
     def __call__(self, params: Float[Array, "2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         x, y = params
@@ -146,10 +147,3 @@ class Plateau(LossSurface):
     @property
     def minima(self) -> tuple[Float[Array, "2"], ...]:
         return (jnp.array([1.0, -0.5]),)
-
-
-def _require_positive(surface: LossSurface, **coefficients: ScalarLike) -> None:
-    """Raise if a coefficient is a Python number that is not positive; arrays and tracers pass unseen."""
-    for name, value in coefficients.items():
-        if isinstance(value, int | float) and not value > 0:
-            raise ValueError(f"{type(surface).__name__} needs {name} > 0, got {value}.")

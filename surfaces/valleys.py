@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, box
+from surfaces.pieces import require_dimension
 
 
 class Beale(LossSurface):
@@ -287,8 +288,7 @@ class DixonPrice(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        if self.dimension < 2:
-            raise ValueError(f"DixonPrice needs dimension >= 2, got {self.dimension}.")
+        require_dimension(self, 2)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         weight = jnp.arange(2, params.shape[0] + 1)
@@ -326,8 +326,7 @@ class Zakharov(LossSurface):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
-        if self.dimension < 1:
-            raise ValueError(f"Zakharov needs dimension >= 1, got {self.dimension}.")
+        require_dimension(self)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         height = jnp.sum(jnp.arange(1, params.shape[0] + 1) * params) / 2

@@ -89,6 +89,8 @@ def test_a_diverging_run_is_a_result(command):
         (["run", "--surface", "rosenbrok"], "Unknown surface 'rosenbrok'. Did you mean 'rosenbrock'"),
         (["run", "--surface", "rosenbrock:c=3"], "rosenbrock: Unknown coefficient 'c'"),
         (["run", "--surface", "quadratic_bowl:condition_number=0.1"], "needs condition_number >= 1"),
+        (["run", "--surface", "rosenbrock:b=abc"], "rosenbrock: b must be a number, got 'abc'"),
+        (["run", "--surface", "rosenbrock:dimension=2.5"], "needs a whole dimension >= 2, got 2.5"),
         (["run", "--start", "1,2,3"], "--start needs 2 numbers for rosenbrock, got 3"),
         (["run", "--start", "nan,1"], "--start must be a finite number, got nan"),
         (["run", "--start", "a,b"], "--start must be a number, got 'a'"),

@@ -182,3 +182,10 @@ def test_coefficients_map_and_never_compile_again(x64, i):
             before = len(traces)
             loss(at(value * 1.05))
             assert len(traces) == before
+
+
+@pytest.mark.parametrize("make", [m for m in surfaces.CATALOGUE if "dimension" in m.__dataclass_fields__])
+@pytest.mark.parametrize("dimension", [0, -1, 2.5])
+def test_a_dimension_that_cannot_be_is_refused(unchecked, make, dimension):
+    with pytest.raises(ValueError, match="dimension"):
+        make(dimension=dimension)
