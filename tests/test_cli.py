@@ -109,7 +109,7 @@ def test_a_diverging_run_is_a_result(command):
         (["list", "everything"], "Invalid value"),
     ],
 )
-def test_bad_input_gets_one_sentence_and_exit_code_2_and_leaves_nothing(command, tmp_path, words, sentence):
+def test_bad_input_gets_one_sentence_and_exit_code_2_and_leaves_nothing(unchecked, command, tmp_path, words, sentence):
     (tmp_path / "file").write_text("not a folder")
     result = command(*words)
     assert result.exit_code == 2
