@@ -39,6 +39,9 @@ app = typer.Typer(
 console = Console()
 errors = Console(stderr=True)
 
+# What a surface, an optimizer, the compiler or a picture raises for numbers that make no sense, or no room.
+_REFUSALS = (ValueError, TypeError, OverflowError, RuntimeError)
+
 
 def main() -> None:
     """The console script: compiled programs are kept between runs, then the command line."""
@@ -88,8 +91,9 @@ def run(
         _writable("--out", out)
         if noise:
             descended = surfaces.Noisy(descended, gradient_scale=noise)
-    traces = job.record_rivals(specs, descended, at, steps, key)
-    summaries = [metrics.summary(trace, tolerance) for trace in traces]
+    with one_sentence(_REFUSALS):
+        traces = job.record_rivals(specs, descended, at, steps, key)
+        summaries = [metrics.summary(trace, tolerance) for trace in traces]
     if not as_json:
         console.print(result_table(traces, summaries, tolerance))
     arguments = {
@@ -99,7 +103,7 @@ def run(
         "tolerance": tolerance,
         "start": jax.tree.map(lambda x: np.asarray(x).tolist(), at),
     }
-    with one_sentence((OSError,)), console.status("") as status:
+    with one_sentence((OSError, *_REFUSALS)), errors.status("") as status:
         show = (lambda what: None) if as_json else (lambda what: status.update(f"writing {what}"))
         folder = job.write_run(traces, summaries, out, arguments, show)
     if as_json:
@@ -186,8 +190,8 @@ def _number(text: str, what: str) -> float:
 
 def _checked(*, steps: int, seed: int, noise: float, tolerance: float) -> int:
     """The seed, once the numbers are known to be sensible."""
-    if steps < 1:
-        raise ValueError(f"--steps must be at least 1, got {steps}.")
+    if not 1 <= steps < 2**31:
+        raise ValueError(f"--steps must be at least 1 and below 2**31, got {steps}.")
     if not 0 <= seed < 2**32:
         raise ValueError(f"--seed must be between 0 and 2**32 - 1, got {seed}.")
     if not (math.isfinite(noise) and noise >= 0):
@@ -380,7 +384,7 @@ def _command(
     for trace in traces:
         values = {**trace.optimizer.hyperparameters, **dict(trace.optimizer.options)}
         words += ["--optimizer", f"{trace.name}:{','.join(f'{k}={v}' for k, v in values.items())}"]
-    if hasattr(start, "shape"):
+    if getattr(start, "ndim", 0) == 1:
         words += ["--start=" + ",".join(repr(float(x)) for x in start)]
     words += [
         "--steps",

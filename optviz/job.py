@@ -90,8 +90,9 @@ def write_run(
     with scratch_folder(out) as folder:
         progress("traces")
         (folder / "traces").mkdir()
-        for name, trace in zip(names, traces, strict=True):
-            write_csv(trace, folder / "traces" / f"{_file_name(name)}.csv")
+        for i, (name, trace) in enumerate(zip(names, traces, strict=True)):
+            file = folder / "traces" / f"{_file_name(name)}.csv"
+            write_csv(trace, file.with_stem(f"{file.stem}-{i + 1}") if file.exists() else file)
         write_json(traces, folder / "traces.json")
         _draw(traces, folder, progress)
         manifest = _manifest(traces, summaries, names, now, arguments or {})
@@ -100,13 +101,17 @@ def write_run(
 
 
 def _draw(traces: Sequence[OptimizerTrace], folder: Path, progress: Callable[[str], None]) -> None:
+    import matplotlib.pyplot as plt
+
     from optviz import plotting
     from optviz.plotting.files import save_picture
 
     note = "catalogue defaults" if all(map(_is_as_in_catalogue, traces)) else None
     for name, draw in (("contours", plotting.plot_comparison), ("losses", plotting.plot_losses)):
         progress(f"{name}.png")
-        save_picture(draw(traces, note=note), folder / f"{name}.png")
+        axes = draw(traces, note=note)
+        save_picture(axes, folder / f"{name}.png")
+        plt.close(axes.get_figure(root=True))
     progress("animation.gif")
     plotting.create_animation(traces, folder / "animation.gif", fps=20, note=note, progress=False)
     progress("surface.html")
@@ -142,4 +147,4 @@ def _manifest(
 
 def _file_name(label: str) -> str:
     """A label as a portable file name."""
-    return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in label).strip("_")
+    return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in label).strip("_") or "trace"

@@ -29,13 +29,14 @@ PACKAGES = ("optviz", "jax", "jaxlib", "optax", "equinox", "numpy")
 def columns(trace: OptimizerTrace) -> dict[str, np.ndarray]:
     """The run as a table, one row per point of the path, the end included.
 
-    `step`, one column per parameter (`x1`, `x2`, ... for a vector, the path in the tree otherwise), `loss`,
+    `step`, one column per parameter (`x1`, `x2`, ... for a vector, `params.` and the path in a tree), `loss`,
     `gradient_norm` and `step_size`; the last two are NaN in the last row, from which no step was taken.
     """
     index, path, losses = jax.device_get((trace.path_index, trace.path, trace.losses))
     table = {"step": np.asarray(index)}
     for keys, leaf in jax.tree_util.tree_flatten_with_path(path)[0]:
-        table |= _parameter_columns(jax.tree_util.keystr(keys, simple=True, separator="."), np.asarray(leaf))
+        name = jax.tree_util.keystr(keys, simple=True, separator=".")
+        table |= _parameter_columns(name and f"params.{name}", np.asarray(leaf))
     table["loss"] = np.asarray(losses)
     for name in ("gradient_norm", "step_size"):
         column = np.asarray(jax.device_get(getattr(trace.steps, name)))
@@ -171,4 +172,4 @@ def _digits(value: Any) -> str:
 def _json_value(value: Any) -> Any:
     if isinstance(value, Schedule):
         return repr(value)
-    return json_number(value) if isinstance(value, float | int) else np.asarray(value).tolist()
+    return jax.tree.map(json_number, np.asarray(value).tolist())

@@ -45,6 +45,7 @@ class OptimizerStep(eqx.Module):
     evaluation_params: Any = None
     """Where the loss is judged, for optimizers that keep such a point apart (schedule-free); else None."""
     evaluation_loss: Any = None
+    """The loss by which the run is judged, where it is not `loss`: at `evaluation_params`, or without noise."""
 
 
 # What a trace stores. The rest follows: rows are those of steps 0, k, 2k, ..., and `new_*` stands in the next row.
@@ -185,9 +186,9 @@ class OptimizerTrace(eqx.Module):
 
     @property
     def final_loss(self) -> Float[Array, ""]:
-        """The loss at `final_params`."""
+        """The loss at `final_params`; of a stochastic surface its expectation."""
         if self._current_loss is None:
-            return self.surface(self.final_params, _fold(self.key, self.count))
+            return self.surface(self.final_params)
         return self._current_loss
 
     @property
@@ -388,8 +389,7 @@ def _run(
 
     carry = go_on(carry, skip) if skip else carry
     (count, params, opt_state), rows = _scan(one_row, carry, num_rows)
-    loss = surface(evaluation_params(opt_state, params), _fold(key, count))
-    return rows, params, opt_state, loss
+    return rows, params, opt_state, surface(evaluation_params(opt_state, params))
 
 
 def _step(
@@ -410,11 +410,11 @@ def _step(
         "value_fn": value_fn,
         "obj_fn": value_fn,
         "grad_fn": lambda params, _=None: jax.grad(value_fn)(params),
-        "key": jax.random.key(0) if step_key is None else jax.random.fold_in(step_key, 1),
+        "key": _fold(_optimizers_key(key), count),
     }
     updates, new_state = optimizer.update(grads, opt_state, params, **extra)
     judged = evaluation_params(opt_state, params)
-    separate = judged is not params
+    noisy = key is not None and surface.is_stochastic
     row = OptimizerStep(
         index=count,
         params=params,
@@ -425,8 +425,9 @@ def _step(
         gradient_norm=optax.tree.norm(grads),
         step_size=optax.tree.norm(updates),
         hyperparameters=_in_force(optimizer, new_state, count),
-        evaluation_params=judged if separate else None,
-        evaluation_loss=surface(judged, step_key) if separate else None,
+        evaluation_params=None if judged is params else judged,
+        # A stochastic surface is judged by its expectation: the best of many noisy losses is luck.
+        evaluation_loss=surface(judged) if noisy or judged is not params else None,
     )
     return (count + 1, optax.apply_updates(params, updates), new_state), row
 
@@ -471,10 +472,18 @@ def _kept(row: OptimizerStep, fields: Fields, optimizer: Any) -> Any:
     """What of `row` the scan writes down: hyperparameters that never change stay with the optimizer."""
     if callable(fields):
         return fields(row)
-    columns = {name: getattr(row, name) for name in (COLUMNS if fields is None else fields)}
+    # A run is judged by one curve: what judges comes along with what the optimizer saw.
+    judges = {"loss": "evaluation_loss", "params": "evaluation_params"}
+    names = COLUMNS if fields is None else {*fields, *(judges[name] for name in fields if name in judges)}
+    columns = {name: getattr(row, name) for name in names}
     if "hyperparameters" in columns and hasattr(optimizer, "scheduled"):
         columns["hyperparameters"] = {k: row.hyperparameters[k] for k in optimizer.scheduled}
     return OptimizerStep(**columns)
+
+
+def _optimizers_key(key: PRNGKeyArray | None) -> PRNGKeyArray:
+    """A stream of draws of its own for the optimizer, apart from the surface's."""
+    return jax.random.key(0) if key is None else jax.random.fold_in(key, 2**32 - 1)
 
 
 def _fold(key: PRNGKeyArray | None, count: Any) -> PRNGKeyArray | None:

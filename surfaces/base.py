@@ -122,7 +122,7 @@ class FunctionSurface(LossSurface):
     takes_key: bool = eqx.field(static=True, default=False)
 
     def __call__(self, params: Any, key: PRNGKeyArray | None = None) -> Float[Array, ""]:
-        return self.function(params, key) if self.takes_key else self.function(params)
+        return self.function(params, key=key) if self.takes_key else self.function(params)
 
     @property
     def name(self) -> str:

@@ -28,6 +28,10 @@ class _Wrapper(LossSurface):
         return f"{super().name}_{self.surface.name}"
 
     @property
+    def is_stochastic(self) -> bool:
+        return self.surface.is_stochastic
+
+    @property
     def domain(self) -> Domain:
         lower, upper = self.surface.domain
         return self.place(lower), self.place(upper)
@@ -143,6 +147,10 @@ class Noisy(_Wrapper):
     gradient_scale: ScalarLike = 1.0
     value_scale: ScalarLike = 0.0
 
+    @property
+    def is_stochastic(self) -> bool:
+        return True
+
     def __call__(self, params: Any, key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         if key is None:
             return self.surface(params)
@@ -170,6 +178,10 @@ class Averaged(_Wrapper):
     def __check_init__(self):
         if self.num_samples < 1:
             raise ValueError(f"Averaged needs num_samples >= 1, got {self.num_samples}.")
+
+    @property
+    def is_stochastic(self) -> bool:
+        return False
 
     def __call__(self, params: Any, key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         keys = jax.random.split(self.key, self.num_samples)

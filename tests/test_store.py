@@ -47,18 +47,9 @@ def test_every_number_of_a_tree_has_a_column():
     params = {"w": jnp.ones((2, 2)), "b": jnp.zeros(())}
     trace = optviz.record(optax.sgd(0.1), lambda p: jnp.sum(p["w"] ** 2) + p["b"] ** 2, params, 3)
     table = columns(trace)
-    assert list(table) == [
-        "step",
-        "b",
-        "w[0,0]",
-        "w[0,1]",
-        "w[1,0]",
-        "w[1,1]",
-        "loss",
-        "gradient_norm",
-        "step_size",
-    ]
-    np.testing.assert_array_equal(table["w[1,0]"], jax.device_get(trace.path["w"])[:, 1, 0])
+    weights = [f"params.w[{i},{j}]" for i in (0, 1) for j in (0, 1)]
+    assert list(table) == ["step", "params.b", *weights, "loss", "gradient_norm", "step_size"]
+    np.testing.assert_array_equal(table["params.w[1,0]"], jax.device_get(trace.path["w"])[:, 1, 0])
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

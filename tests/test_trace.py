@@ -163,6 +163,29 @@ def test_rivals_see_the_same_noise_and_another_seed_is_other_noise():
     assert jnp.abs(noise("adam", 0) - noise("adam", 1)).min() > 1e-6
 
 
+def test_a_stochastic_run_is_judged_by_the_expectation():
+    surface = surfaces.NoisyQuadratic()
+    trace = optviz.record(optviz.optimizer("adam"), surface, surface.start, 50, key=0)
+    np.testing.assert_allclose(trace.losses, jax.vmap(surface)(trace.path), rtol=1e-5)
+    assert optviz.metrics.best_loss(trace) >= surface.minimum_value
+    assert jnp.abs(trace.losses[:-1] - trace.steps.loss).max() > 1e-3
+    kept = optviz.record(optviz.optimizer("adam"), surface, surface.start, 50, key=0, fields=("loss",))
+    np.testing.assert_allclose(kept.losses, trace.losses, rtol=1e-4)
+
+
+def test_the_optimizers_draws_are_not_the_surfaces():
+    def update(updates, state, params=None, *, key):
+        return jax.random.normal(key, params.shape), state
+
+    random_walk = optax.GradientTransformationExtraArgs(lambda params: (), update)
+    noisy = surfaces.Noisy(surfaces.Sphere(), gradient_scale=1.0)
+    trace = optviz.record(random_walk, noisy, START, 4, key=0)
+    noise = trace.steps.gradients - jax.vmap(surfaces.Sphere().gradient)(trace.steps.params)
+    assert jnp.abs(trace.steps.updates - noise).max(axis=1).min() > 1e-2
+    unkeyed = optviz.record(random_walk, surfaces.Sphere(), START, 4).steps.updates
+    assert len({tuple(row) for row in unkeyed.tolist()}) == 4
+
+
 def test_noise_on_the_gradient_leaves_the_loss_exact():
     noisy = surfaces.Noisy(bowl(), gradient_scale=1.0)
     trace = optviz.record(ADAM, noisy, START, 10, key=0)
@@ -205,7 +228,7 @@ def test_a_callable_module_is_traced_like_a_surface():
 
 
 def test_a_function_with_a_key_is_stochastic():
-    def loss(params, key=None):
+    def loss(params, *, key=None):
         noise = 0.0 if key is None else jax.random.normal(key)
         return jnp.sum(params**2) * (1 + noise)
 

@@ -44,10 +44,11 @@ def colours(labels: Iterable[str]) -> dict[str, str]:
 def labels(traces: Sequence[Any]) -> list[str]:
     """A name for each trace: its optimizer's, with the hyperparameters that differ where rivals share it."""
     plain = [trace.name for trace in traces]
-    return [
+    told = [
         name if plain.count(name) == 1 else _told_apart(i, traces, [t for t in traces if t.name == name])
         for i, name in enumerate(plain)
     ]
+    return [name if told.count(name) == 1 else f"{name} #{1 + told[:i].count(name)}" for i, name in enumerate(told)]
 
 
 def _told_apart(i: int, traces: Sequence[Any], rivals: Sequence[Any]) -> str:
@@ -55,7 +56,7 @@ def _told_apart(i: int, traces: Sequence[Any], rivals: Sequence[Any]) -> str:
     mine = _numbers(traces[i])
     differing = {k: v for k, v in mine.items() if any(other.get(k) != v for other in told)}
     if not differing:
-        return f"{traces[i].name} #{1 + sum(t.name == traces[i].name for t in traces[:i])}"
+        return traces[i].name
     return f"{traces[i].name} ({', '.join(f'{k}={v}' for k, v in differing.items())})"
 
 

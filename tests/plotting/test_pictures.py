@@ -36,6 +36,7 @@ def runs():
 
 @pytest.fixture(autouse=True)
 def no_figure_left():
+    plt.close("all")
     yield
     plt.close("all")
 
@@ -162,6 +163,12 @@ def test_colours_follow_names_not_positions():
 def test_rivals_of_one_name_are_told_apart():
     names = style.labels([run("adam", learning_rate=r, num_steps=1) for r in (0.1, 0.2)] + [run("gd", num_steps=1)])
     assert names == ["adam (learning_rate=0.1)", "adam (learning_rate=0.2)", "gd"]
+
+
+def test_labels_never_repeat():
+    rates = (0.1, 0.100001, 0.2, 0.2)
+    names = style.labels([run("adam", learning_rate=r, num_steps=1) for r in rates])
+    assert len(set(names)) == len(rates)
 
 
 @pytest.mark.parametrize(("num_steps", "num_frames"), [(1000, 100), (1000, 2), (7, 100), (1, 2)])
