@@ -323,24 +323,24 @@ def _advanced(at: Mapping[str, Any], num_steps: int) -> OptimizerTrace:
 
     On attributes, not on the trace: making a Module or reaching its methods costs as much as hundreds of steps.
     """
-    num_steps = _checked_count("num_steps", num_steps, 0)
+    num_steps, count = _checked_count("num_steps", num_steps, 0), int(at["count"])
     rows, params, opt_state, loss = _run(
         at["optimizer"],
         at["surface"],
         at["current_params"],
         _init(at["optimizer"], at["current_params"]) if at["_opt_state"] is None else at["_opt_state"],
-        at["count"],
+        count,
         at["key"],
         num_steps=num_steps,
         every=at["every"],
-        skip=-at["count"] % at["every"],
+        skip=-count % at["every"],
         fields=at["fields"],
     )
     trace = object.__new__(OptimizerTrace)
     vars(trace).update(
         at,
         rows=_appended(at["rows"], rows),
-        count=at["count"] + num_steps,
+        count=count + num_steps,
         current_params=params,
         _opt_state=opt_state,
         _current_loss=loss,
@@ -496,7 +496,8 @@ def _appended(rows: Any, new: Any) -> Any:
         return new
 
     def joined(a: Any, b: Any) -> Any:
-        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):  # keys have no form on the host
+        # Keys have no form on the host, and nothing has while it is traced.
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) or isinstance(b, jax.core.Tracer):
             return jnp.concatenate([a, b])
         return np.concatenate([jax.device_get(a), jax.device_get(b)])
 

@@ -293,6 +293,15 @@ def test_the_recorder_maps_over_hyperparameters_and_starts():
     np.testing.assert_allclose(mapped, [final(r, s) for r, s in zip(rates, starts, strict=True)], rtol=1e-4)
 
 
+def test_a_run_can_be_resumed_after_and_within_a_compiled_function():
+    surface, start = surfaces.Rosenbrock(), jnp.array(START)
+    whole = optviz.record(ADAM, surface, start, 8).losses
+    after = jax.jit(lambda start: optviz.record(ADAM, surface, start, 5))(start).run_optimization(3)
+    within = jax.jit(lambda start: optviz.record(ADAM, surface, start, 5).run_optimization(3).losses)(start)
+    np.testing.assert_allclose(after.losses, whole, rtol=1e-4)
+    np.testing.assert_allclose(within, whole, rtol=1e-4)
+
+
 def test_the_run_is_on_the_device_given():
     device = jax.devices("cpu")[-1]
     assert optviz.record(ADAM, bowl(), START, 3, device=device).losses.devices() == {device}
