@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import itertools
 import json
 import platform
@@ -21,6 +22,7 @@ import numpy as np
 from optviz import metrics
 from optviz.optimizers.schedules import Schedule
 from optviz.trace import OptimizerTrace
+from surfaces.base import LossSurface
 
 FORMAT = "optviz-traces/1"
 PACKAGES = ("optviz", "jax", "jaxlib", "optax", "equinox", "numpy")
@@ -106,10 +108,14 @@ def describe_optimizer(optimizer: Any) -> dict[str, Any]:
 
 
 def describe_surface(surface: Any) -> dict[str, Any]:
-    """A surface's name and coefficients as JSON data."""
+    """A surface as JSON data: name, coefficients, whole-number and other settings, and the surfaces it is made of."""
+    fields = {f.name: getattr(surface, f.name) for f in dataclasses.fields(surface)}
+    settings = {k: v for k, v in fields.items() if k not in surface.coefficients}
     return {
         "name": surface.name,
         "coefficients": {k: _json_value(v) for k, v in surface.coefficients.items()},
+        "settings": {k: v for k, v in settings.items() if isinstance(v, bool | int | str)},
+        **{k: describe_surface(v) for k, v in settings.items() if isinstance(v, LossSurface)},
     }
 
 

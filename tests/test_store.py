@@ -10,7 +10,7 @@ import pytest
 
 import optviz
 import surfaces
-from optviz.store import columns, publish, scratch_folder
+from optviz.store import columns, describe_surface, publish, scratch_folder
 
 
 def run(num_steps=9, **kwargs):
@@ -35,6 +35,14 @@ def test_json_reads_back_exactly_and_is_valid_json(tmp_path):
     for name, column in columns(diverged).items():
         np.testing.assert_array_equal(np.asarray(second["columns"][name], column.dtype), column)
     assert second["metrics"]["diverged"] is True
+
+
+def test_a_surface_made_of_surfaces_is_described_whole():
+    surface = surfaces.Noisy(surfaces.Rosenbrock(b=7.0, dimension=4), gradient_scale=0.1)
+    described = describe_surface(surface)
+    assert described["coefficients"]["gradient_scale"] == 0.1
+    assert described["surface"]["coefficients"] == {"a": 1.0, "b": 7.0}
+    assert described["surface"]["settings"] == {"dimension": 4}
 
 
 def test_a_foreign_file_is_refused(tmp_path):
