@@ -130,7 +130,7 @@ class OptimizerTrace(eqx.Module):
 
     `OptimizerTrace(optimizer, surface, initial_params)` has no rows yet; `.step()` and `.run_optimization(num_steps)`
     return a new, longer trace and leave this one as it is. A run in parts equals the run in one, bit for bit; parts
-    of one or two steps, which the compiler may unroll, can for a few optimizers differ in the last bit.
+    of one or two steps, and runs with `every` above 1, can for a few optimizers differ in the last bit.
     The arguments are those of `record`.
     """
 

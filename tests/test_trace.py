@@ -1,5 +1,9 @@
 """The recorder's promises, for every optimizer of the catalogue where they concern optimizers."""
 
+import os
+import subprocess
+import sys
+
 import chex
 import equinox as eqx
 import jax
@@ -303,8 +307,13 @@ def test_a_run_can_be_resumed_after_and_within_a_compiled_function():
 
 
 def test_the_run_is_on_the_device_given():
-    device = jax.devices("cpu")[-1]
-    assert optviz.record(ADAM, bowl(), START, 3, device=device).losses.devices() == {device}
+    code = (
+        "import jax, optviz, surfaces; device = jax.devices()[1]; s = surfaces.QuadraticBowl();"
+        "trace = optviz.record(optviz.optimizer('adam'), s, s.start, 3, device=device);"
+        "assert trace.losses.devices() == {device} and trace.steps.params.devices() == {device}"
+    )
+    two_devices = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=two_devices)
 
 
 @pytest.mark.parametrize(
