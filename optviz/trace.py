@@ -17,6 +17,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from optviz.optimizers.protocol import as_optimizer, evaluation_params
@@ -129,8 +130,9 @@ class OptimizerTrace(eqx.Module):
     """A run: the optimizer, the surface, the recorded rows, and what is needed to go on.
 
     `OptimizerTrace(optimizer, surface, initial_params)` has no rows yet; `.step()` and `.run_optimization(num_steps)`
-    return a new, longer trace and leave this one as it is. A run in parts equals the run in one, bit for bit; parts
-    of one or two steps, and runs with `every` above 1, can for a few optimizers differ in the last bit.
+    return a new, longer trace and leave this one as it is. On a CPU a run in parts equals the run in one, bit for bit,
+    if `every` is 1 and no part is a single step; else LLVM forms a fused multiply-add here and not there, and the last
+    bit can differ. `XLA_FLAGS=--xla_cpu_max_isa=AVX`, which has none, makes all parts exact.
     The arguments are those of `record`.
     """
 
@@ -329,13 +331,14 @@ def _advanced(at: Mapping[str, Any], num_steps: int) -> OptimizerTrace:
         at["optimizer"],
         at["surface"],
         at["current_params"],
-        _init(at["optimizer"], at["current_params"]) if at["_opt_state"] is None else at["_opt_state"],
+        at["_opt_state"],
         count,
         at["key"],
         num_steps=num_steps,
         every=at["every"],
         skip=-count % at["every"],
         fields=at["fields"],
+        apart=_on_cpu(at["current_params"]),
     )
     trace = object.__new__(OptimizerTrace)
     vars(trace).update(
@@ -349,13 +352,7 @@ def _advanced(at: Mapping[str, Any], num_steps: int) -> OptimizerTrace:
     return trace
 
 
-# Not within `_run`: a first state known to the compiler would make it round otherwise than for a resumed run.
-@jax.jit
-def _init(optimizer: Any, params: Any) -> Any:
-    return optimizer.init(params)
-
-
-@partial(jax.jit, static_argnames=("num_steps", "every", "skip", "fields"))
+@partial(jax.jit, static_argnames=("num_steps", "every", "skip", "fields", "apart"))
 def _run(
     optimizer: Any,
     surface: LossSurface,
@@ -368,29 +365,74 @@ def _run(
     every: int,
     skip: int,
     fields: Fields,
+    apart: bool,
 ) -> tuple[Any, Any, Any, Array]:
     """The compiled loop: `(rows, params, opt_state, loss)` after `num_steps`, the first `skip` of them unrecorded."""
     _check_shape(surface, params)
+    opt_state = optimizer.init(params) if opt_state is None else opt_state
     step = partial(_step, optimizer, surface, key)
     carry = _stable(lambda carry: step(carry)[0], (jnp.asarray(count, jnp.int32), params, opt_state))
-    end = carry[0] + num_steps
-    skip = min(skip, num_steps)
-    num_rows = -(-(num_steps - skip) // every)
 
-    def go_on(carry: Any, num_steps: Any) -> Any:
-        return jax.lax.fori_loop(0, num_steps, lambda _, c: step(c)[0], carry)
-
-    def one_row(carry: Any, _: None) -> tuple[Any, Any]:
-        # The barriers keep the compiler from fusing a step with what lies around it: however a run is cut into parts,
-        # the same operations are rounded in the same way, bit for bit.
-        carry, row = jax.lax.optimization_barrier(step(jax.lax.optimization_barrier(carry)))
-        if every > 1:
-            carry = go_on(carry, jnp.minimum(every - 1, end - carry[0]))
+    def one_step(carry: Any) -> tuple[Any, Any]:
+        carry, row = step(carry)
         return carry, _kept(row, fields, optimizer)
 
-    carry = go_on(carry, skip) if skip else carry
-    (count, params, opt_state), rows = _scan(one_row, carry, num_rows)
+    one_step = _apart(one_step) if apart else one_step
+
+    def go_on(carry: Any, num_steps: int) -> Any:
+        return jax.lax.scan(lambda carry, _: (one_step(carry)[0], None), carry, length=num_steps)[0]
+
+    def advance(carry: Any, _: None = None) -> tuple[Any, None]:
+        return one_step(carry)[0], None
+
+    def row_and(gap: int) -> Callable[[Any], tuple[Any, Any]]:
+        """A row, then `gap` steps without."""
+
+        def body(carry: Any) -> tuple[Any, Any]:
+            carry, row = one_step(carry)
+            return jax.lax.scan(advance, carry, length=gap)[0], row
+
+        return body if gap else one_step
+
+    skip = min(skip, num_steps)
+    num_rows, rest = divmod(num_steps - skip, every)
+    if skip:
+        carry, _ = _loop(advance, carry, skip)
+    carry, rows = _loop(row_and(every - 1), carry, num_rows)
+    if rest:
+        carry, last = _loop(row_and(rest - 1), carry, 1)
+        rows = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), rows, last)
+    _, params, opt_state = carry
     return rows, params, opt_state, surface(evaluation_params(opt_state, params))
+
+
+def _on_cpu(params: Any) -> bool:
+    leaves = [x for x in jax.tree.leaves(params) if not isinstance(x, jax.core.Tracer)]
+    return leaves[0].device.platform == "cpu" if leaves else jax.default_backend() == "cpu"
+
+
+def _apart(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` compiled as a function of its own, not fused with what stands around each call.
+
+    So a step is rounded alike in programs of any length. It is faster too: a program of few kernels stays on one
+    thread. The mark is meant for XLA's CPU compiler.
+    """
+    compiled = jax.jit(function)
+    return lambda *args: set_xla_metadata(compiled(*args), inlineable="false")
+
+
+def _loop(body: Callable[[Any], tuple[Any, Any]], carry: Any, length: int) -> tuple[Any, Any]:
+    """`lax.scan` without inputs. A loop of one stays a loop, which the compiler would unroll and round differently."""
+    if length != 1:
+        return jax.lax.scan(lambda carry, _: body(carry), carry, length=length)
+
+    def once(carry: Any, first: Any) -> tuple[Any, Any]:
+        # Nothing comes of the second round, not even a NaN in a derivative.
+        new, row = body(jax.tree.map(lambda x: jnp.where(first, x, jax.lax.stop_gradient(x)), carry))
+        return jax.tree.map(partial(jnp.where, first), new, carry), row
+
+    carry, rows = jax.lax.scan(once, carry, jnp.array([True, False]))
+    return carry, jax.tree.map(lambda x: x[:1], rows)
 
 
 def _step(
@@ -431,23 +473,6 @@ def _step(
         evaluation_loss=surface(judged) if noisy or judged is not params else None,
     )
     return (count + 1, optax.apply_updates(params, updates), new_state), row
-
-
-def _scan(one_row: Callable[[Any, None], tuple[Any, Any]], carry: Any, num_rows: int) -> tuple[Any, Any]:
-    """`lax.scan`, but a loop of one stays a loop: unrolled by the compiler, it would round differently."""
-    if num_rows != 1:
-        return jax.lax.scan(one_row, carry, length=num_rows)
-    row = jax.eval_shape(one_row, carry, None)[1]
-    rows = jax.tree.map(lambda x: jnp.zeros((2, *x.shape), x.dtype), row)
-
-    def body(i: Any, state: Any) -> Any:
-        carry, row = one_row(state[0], None)
-        put = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
-        return carry, jax.tree.map(put, state[1], row)
-
-    # One round, for a reason that the compiler cannot see.
-    carry, rows = jax.lax.fori_loop(0, jnp.where(carry[0] >= 0, 1, 2), body, (carry, rows))
-    return carry, jax.tree.map(lambda x: x[:1], rows)
 
 
 def _stable(advance: Callable[[Any], Any], carry: Any) -> Any:

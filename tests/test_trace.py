@@ -74,6 +74,21 @@ def test_a_run_in_parts_equals_the_run_in_one(entry):
     chex.assert_trees_all_equal(parts.losses, whole.losses)
 
 
+def test_without_fused_multiply_add_every_cut_and_every_k_is_exact():
+    code = (
+        "import chex, optviz, surfaces\n"
+        "for name in ('lamb', 'adafactor'):\n"
+        "    for every in (1, 2):\n"
+        "        given = (optviz.optimizer(name), surfaces.Rosenbrock(), [-2.0, 2.0])\n"
+        "        trace = optviz.OptimizerTrace(*given, every=every)\n"
+        "        for num_steps in (1, 1, 3, 2):\n"
+        "            trace = trace.run_optimization(num_steps)\n"
+        "        chex.assert_trees_all_equal(trace.rows, optviz.record(*given, 7, every=every).rows)"
+    )
+    without = {**os.environ, "XLA_FLAGS": "--xla_cpu_max_isa=AVX"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=without)
+
+
 @pytest.mark.parametrize("parts", [(1,) * 6, (3, 3), (1, 5), (4, 2)], ids=str)
 def test_however_a_run_is_cut_it_is_the_same_run(parts):
     trace = optviz.OptimizerTrace(ADAM, surfaces.Rosenbrock(), START)
@@ -286,6 +301,26 @@ def test_one_program_per_number_of_steps_and_none_for_other_numbers():
     assert loss.calls == traced
     optviz.record(ADAM, loss, START, 9)
     assert loss.calls > traced
+
+
+def test_a_first_record_compiles_one_program(caplog):
+    start = jnp.array(START)
+    with jax.log_compiles():
+        optviz.record(ADAM, surfaces.Rosenbrock(), start, 11)
+    assert [m.split(" with ")[0] for m in caplog.messages if m.startswith("Compiling")] == ["Compiling jit(_run)"]
+
+
+@pytest.mark.parametrize(("num_steps", "every"), [(1, 1), (2, 1), (7, 3), (8, 10)])
+def test_the_final_loss_has_a_derivative_by_the_rate(x64, num_steps, every):
+    start = jnp.array(START, jnp.float64)
+
+    def final(rate):
+        spec = optviz.optimizer("gd", learning_rate=rate)
+        return optviz.record(spec, bowl(), start, num_steps, every=every).final_loss
+
+    rate, h = 0.01, 1e-6
+    numeric = (final(rate + h) - final(rate - h)) / (2 * h)
+    np.testing.assert_allclose(jax.grad(final)(rate), numeric, rtol=1e-6)
 
 
 def test_the_recorder_maps_over_hyperparameters_and_starts():
