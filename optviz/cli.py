@@ -6,10 +6,12 @@ Bad input ends with exit code 2 and one sentence, before anything is computed or
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import os
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -45,6 +47,9 @@ _REFUSALS = (ValueError, TypeError, OverflowError, RuntimeError)
 
 def main() -> None:
     """The console script: compiled programs are kept between runs, then the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name with an umlaut is no reason to fail on an ASCII terminal
+            stream.reconfigure(errors="replace")
     use_compilation_cache()
     app()
 
@@ -96,22 +101,19 @@ def run(
         summaries = [metrics.summary(trace, tolerance) for trace in traces]
     if not as_json:
         console.print(result_table(traces, summaries, tolerance))
-    arguments = {
-        "command": _command(traces, surface, at, steps, seed, noise, tolerance),
-        "seed": seed,
-        "noise": noise,
-        "tolerance": tolerance,
-        "start": jax.tree.map(lambda x: np.asarray(x).tolist(), at),
-    }
+    command = _command(traces, surface, at, steps, seed, noise, tolerance)
+    arguments = job.run_arguments(traces, seed, tolerance, command=command, noise=noise)
     with one_sentence((OSError, *_REFUSALS)), errors.status("") as status:
         show = (lambda what: None) if as_json else (lambda what: status.update(f"writing {what}"))
-        folder = job.write_run(traces, summaries, out, arguments, show)
+        folder, missing = job.write_run(traces, summaries, out, arguments, show)
     if as_json:
         results = [{"optimizer": t.name, **s} for t, s in zip(traces, summaries, strict=True)]
         results = [{k: json_number(v) for k, v in r.items()} for r in results]
         typer.echo(json.dumps({"folder": str(folder), "results": results}, indent=2))
     else:
         console.print(f"Written to [bold]{escape(str(folder))}[/bold]: {_listing(folder)}", soft_wrap=True)
+        for picture, reason in missing.items():
+            console.print(f"No {picture}: {escape(reason)}", soft_wrap=True)
 
 
 @app.command("list")
@@ -238,7 +240,7 @@ def show(
 
 def result_table(traces: list[OptimizerTrace], summaries: list[dict[str, Any]], tolerance: float) -> Table:
     """The metrics of a comparison, the best final loss in bold; ties are ties."""
-    from optviz.plotting.style import labels
+    from optviz.plotting.style import labels, learning_rate
 
     first = traces[0]
     title = f"{first.surface.name}, {first.count} steps"
@@ -250,7 +252,7 @@ def result_table(traces: list[OptimizerTrace], summaries: list[dict[str, Any]], 
     best = min((s["final_loss"] for s in summaries if not s["diverged"]), default=None)
     for name, trace, result in zip(labels(traces), traces, summaries, strict=True):
         style = "bold green" if result["final_loss"] == best else "red" if result["diverged"] else None
-        table.add_row(name, _rate(trace), *_cells(result), result["behaviour"], style=style)
+        table.add_row(name, learning_rate(trace) or "-", *_cells(result), result["behaviour"], style=style)
     return table
 
 
@@ -260,7 +262,7 @@ def optimizer_table() -> Table:
     for heading in ("name", "year", "rate", "needs", "what it does"):
         table.add_column(heading, no_wrap=heading in ("name", "year"))
     for e in optviz.CATALOGUE:
-        rate = next((f"{h.default:g}" for h in e.hyperparameters if _is_rate(h.name) and h.default), "")
+        rate = "" if e.learning_rate is None else f"{e.learning_rate:g}"
         table.add_row(e.name, str(e.year), rate, ", ".join(e.needs), escape(e.summary))
     return table
 
@@ -359,15 +361,6 @@ def _cells(result: dict[str, Any]) -> list[str]:
         f"{reached:.0f}" if math.isfinite(reached) else "-",
         f"{result['distance_to_minimum']:.3g}",
     ]
-
-
-def _rate(trace: OptimizerTrace) -> str:
-    values = [v for k, v in getattr(trace.optimizer, "hyperparameters", {}).items() if _is_rate(k)]
-    return f"{values[0]:.3g}" if values else "-"
-
-
-def _is_rate(name: str) -> bool:
-    return name.endswith("learning_rate")
 
 
 def _command(

@@ -10,6 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from optviz import metrics
 from optviz.optimizers import CATALOGUE
 from optviz.store import (
@@ -43,8 +47,15 @@ def record_rivals(
     optimizers: Sequence[Any], surface: LossSurface, start: Any, num_steps: int, key: int | None = None
 ) -> list[OptimizerTrace]:
     """One trace per optimizer, all from the same start with the same draws; programs are compiled side by side."""
+    # A context such as `jax.enable_x64(True)` holds for the thread that entered it.
+    double, device = jnp.zeros(()).dtype == jnp.float64, jax.default_device.value
+
+    def recorded(optimizer: Any) -> OptimizerTrace:
+        with jax.enable_x64(double), jax.default_device(device):
+            return record(optimizer, surface, start, num_steps, key=key)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda o: record(o, surface, start, num_steps, key=key), optimizers))
+        return list(pool.map(recorded, optimizers))
 
 
 def run(
@@ -72,17 +83,26 @@ def run(
     optimizers = well_known() if optimizers is None else optimizers
     traces = record_rivals(optimizers, surface, start, num_steps, key)
     summaries = [metrics.summary(trace, tolerance) for trace in traces]
-    return Run(traces, summaries, write_run(traces, summaries, out))
+    return Run(traces, summaries, write_run(traces, summaries, out, run_arguments(traces, key, tolerance))[0])
+
+
+def run_arguments(traces: Sequence[OptimizerTrace], seed: int | None, tolerance: float, **more: Any) -> dict[str, Any]:
+    """What a manifest says of a run beside its optimizers and its surface."""
+    start = jax.tree.map(lambda x: np.asarray(x).tolist(), traces[0].initial_params)
+    return {**more, "seed": seed, "tolerance": tolerance, "start": start}
 
 
 def write_run(
     traces: Sequence[OptimizerTrace],
     summaries: Sequence[dict[str, Any]],
     out: str | Path,
-    arguments: dict[str, Any] | None = None,
+    arguments: dict[str, Any],
     progress: Callable[[str], None] = lambda what: None,
-) -> Path:
-    """Pictures, traces and manifest in a new folder under `out`, which appears when all is done; its path."""
+) -> tuple[Path, dict[str, str]]:
+    """Pictures, traces and manifest in a new folder under `out`, which appears when all is done.
+
+    Its path, and the pictures that this run cannot have (a plane of a surface with one parameter), with the reason.
+    """
     from optviz.plotting.style import labels
 
     now = datetime.now(UTC)
@@ -94,28 +114,40 @@ def write_run(
             file = folder / "traces" / f"{_file_name(name)}.csv"
             write_csv(trace, file.with_stem(f"{file.stem}-{i + 1}") if file.exists() else file)
         write_json(traces, folder / "traces.json")
-        _draw(traces, folder, progress)
-        manifest = _manifest(traces, summaries, names, now, arguments or {})
+        missing = _draw(traces, folder, progress)
+        manifest = _manifest(traces, summaries, names, now, arguments) | {"missing": missing}
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n", "utf-8")
-        return publish(folder, Path(out) / f"{traces[0].surface.name}-{now:%Y%m%d-%H%M%S}")
+        return publish(folder, Path(out) / f"{traces[0].surface.name}-{now:%Y%m%d-%H%M%S}"), missing
 
 
-def _draw(traces: Sequence[OptimizerTrace], folder: Path, progress: Callable[[str], None]) -> None:
-    import matplotlib.pyplot as plt
-
+def _draw(traces: Sequence[OptimizerTrace], folder: Path, progress: Callable[[str], None]) -> dict[str, str]:
+    """The pictures of a run as files; the ones that it cannot have, by name, with the reason."""
     from optviz import plotting
-    from optviz.plotting.files import save_picture
 
     note = "catalogue defaults" if all(map(_is_as_in_catalogue, traces)) else None
-    for name, draw in (("contours", plotting.plot_comparison), ("losses", plotting.plot_losses)):
-        progress(f"{name}.png")
-        axes = draw(traces, note=note)
-        save_picture(axes, folder / f"{name}.png")
-        plt.close(axes.get_figure(root=True))
-    progress("animation.gif")
-    plotting.create_animation(traces, folder / "animation.gif", fps=20, note=note, progress=False)
-    progress("surface.html")
-    plotting.save_interactive_3d(traces, folder / "surface.html", note=note)
+    pictures: dict[str, Callable[[Path], Any]] = {
+        "contours.png": lambda file: _save(plotting.plot_comparison(traces, note=note), file),
+        "losses.png": lambda file: _save(plotting.plot_losses(traces, note=note), file),
+        "animation.gif": lambda file: plotting.create_animation(traces, file, fps=20, note=note, progress=False),
+        "surface.html": lambda file: plotting.save_interactive_3d(traces, file, note=note),
+    }
+    missing = {}
+    for name, draw in pictures.items():
+        progress(name)
+        try:
+            draw(folder / name)
+        except ValueError as reason:
+            missing[name] = str(reason)
+    return missing
+
+
+def _save(axes: Any, file: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    from optviz.plotting.files import save_picture
+
+    save_picture(axes, file)
+    plt.close(axes.get_figure(root=True))
 
 
 def _is_as_in_catalogue(trace: OptimizerTrace) -> bool:

@@ -87,11 +87,13 @@ def oscillation(trace: Any) -> Float[Array, ""]:
 def behaviour(trace: Any) -> Int[Array, ""]:
     """Which of `BEHAVIOURS` the run shows, as an index.
 
-    diverged (2): the end is not finite, or its loss is higher than the first. oscillating (1): some step raised the
-    loss by more than rounding. monotone (0): none did.
+    diverged (2): the end is not finite, or its loss is higher than the first and than that of the surface's customary
+    start, so that a run from beside a minimum may dance about it. oscillating (1): some step raised the loss by more
+    than rounding. monotone (0): none did.
     """
     losses = trace.losses
-    diverged = ~jnp.isfinite(losses[-1]) | (losses[-1] > losses[0])
+    highest = jnp.fmax(losses[0], _customary_loss(trace.surface))
+    diverged = ~jnp.isfinite(losses[-1]) | (losses[-1] > highest)
     slack = 8 * jnp.finfo(losses.dtype).eps * jnp.maximum(jnp.abs(losses[:-1]), jnp.abs(losses[1:]))
     rises = jnp.any(jnp.diff(losses) > slack)
     return jnp.where(diverged, 2, jnp.where(rises, 1, 0))
@@ -161,6 +163,15 @@ def _summary(curves: _Curves, tolerance: ScalarLike) -> dict[str, Array]:
         "convergence_rate": convergence_rate(curves),
         "behaviour": behaviour(curves),
     }
+
+
+def _customary_loss(surface: LossSurface) -> Array:
+    """The loss at the surface's own start; NaN for a plain function, which has none."""
+    try:
+        start = surface.start
+    except AttributeError:
+        return jnp.asarray(jnp.nan)
+    return surface(start)
 
 
 def _first(reached: Array, index: Array) -> Array:

@@ -94,7 +94,9 @@ class Steps:
             return self._shifted(column.removeprefix("new_"))
         value = getattr(self._trace.rows, column)
         if value is None and column in COLUMNS:
-            raise AttributeError(f"The trace has no column {column!r}: it was not among the fields recorded.")
+            kept = self._trace.fields is None or column in tuple(self._trace.fields)
+            reason = "this run has none apart" if kept else "it was not among the fields recorded"
+            raise AttributeError(f"The trace has no column {column!r}: {reason}.")
         if column == "hyperparameters" and value is not None:
             return {**self._stacked_constants(), **value}
         return value
@@ -132,7 +134,8 @@ class OptimizerTrace(eqx.Module):
     `OptimizerTrace(optimizer, surface, initial_params)` has no rows yet; `.step()` and `.run_optimization(num_steps)`
     return a new, longer trace and leave this one as it is. On a CPU a run in parts equals the run in one, bit for bit,
     if `every` is 1 and no part is a single step; else LLVM forms a fused multiply-add here and not there, and the last
-    bit can differ. `XLA_FLAGS=--xla_cpu_max_isa=AVX`, which has none, makes all parts exact.
+    bit can differ. `XLA_FLAGS=--xla_cpu_max_isa=AVX`, which has none, makes all parts exact (of the catalogue, all
+    but madgrad with its cube roots).
     The arguments are those of `record`.
     """
 
@@ -146,8 +149,10 @@ class OptimizerTrace(eqx.Module):
     current_params: Any
     every: int = eqx.field(static=True)
     fields: Any = eqx.field(static=True)
-    _opt_state: Any
-    _current_loss: Any
+    opt_state: Any
+    """The optimizer's state after the last step."""
+    final_loss: Float[Array, ""]
+    """The loss at `final_params`; of a stochastic surface its expectation."""
 
     def __init__(
         self,
@@ -155,13 +160,13 @@ class OptimizerTrace(eqx.Module):
         surface: Callable[..., Any],
         initial_params: Any,
         *,
-        key: PRNGKeyArray | int | None = None,
+        key: PRNGKeyArray | int | np.integer | None = None,
         every: int = 1,
         fields: Fields = None,
         device: Device | None = None,
     ):
         start = _start(optimizer, surface, initial_params, key=key, every=every, fields=fields, device=device)
-        for name, value in start.items():
+        for name, value in vars(_advanced(start, 0)).items():
             setattr(self, name, value)
 
     @property
@@ -178,27 +183,13 @@ class OptimizerTrace(eqx.Module):
         return len(self.steps)
 
     @property
-    def opt_state(self) -> Any:
-        """The optimizer's state after the last step."""
-        return self.optimizer.init(self.current_params) if self._opt_state is None else self._opt_state
-
-    @property
     def final_params(self) -> Any:
         """Where the run is judged: `current_params`, or the average that a schedule-free optimizer keeps."""
         return evaluation_params(self.opt_state, self.current_params)
 
     @property
-    def final_loss(self) -> Float[Array, ""]:
-        """The loss at `final_params`; of a stochastic surface its expectation."""
-        if self._current_loss is None:
-            return self.surface(self.final_params)
-        return self._current_loss
-
-    @property
     def path(self) -> Any:
         """The points at which the run is judged, the end included: `(T + 1, ...)`."""
-        if self.rows is None:
-            return jax.tree.map(lambda x: x[None], self.final_params)
         separate = self.rows.evaluation_params is not None
         points = self.steps.evaluation_params if separate else self.steps.params
         return jax.tree.map(_stack_end, points, self.final_params)
@@ -206,8 +197,6 @@ class OptimizerTrace(eqx.Module):
     @property
     def losses(self) -> Float[Array, " points"]:
         """The losses along `path`, the end included: `(T + 1,)`."""
-        if self.rows is None:
-            return self.final_loss[None]
         separate = self.rows.evaluation_loss is not None
         return _stack_end(self.steps.evaluation_loss if separate else self.steps.loss, self.final_loss)
 
@@ -246,15 +235,13 @@ class OptimizerTrace(eqx.Module):
         )
 
     def _repr_html_(self) -> str:
-        losses = np.asarray(self.losses)
-        best = float(np.nanmin(losses)) if not np.isnan(losses).all() else float("nan")
+        losses = np.asarray(self.losses) if getattr(self.rows, "loss", None) is not None else np.array([])
         facts = {
             "optimizer": self.name,
             "surface": self.surface.name,
             "steps": f"{self.count} ({len(self)} recorded)",
-            "first loss": f"{losses[0]:.4g}",
-            "best loss": f"{best:.4g}",
-            "final loss": f"{losses[-1]:.4g}",
+            **({"first loss": f"{losses[0]:.4g}", "best loss": f"{np.fmin.reduce(losses):.4g}"} if losses.size else {}),
+            "final loss": f"{self.final_loss:.4g}",
             "final parameters": np.array2string(np.asarray(self.final_params), precision=4, threshold=8)
             if isinstance(self.final_params, jax.Array)
             else describe(self.final_params),
@@ -269,7 +256,7 @@ def record(
     initial_params: Any,
     num_steps: int,
     *,
-    key: PRNGKeyArray | int | None = None,
+    key: PRNGKeyArray | int | np.integer | None = None,
     every: int = 1,
     fields: Fields = None,
     device: Device | None = None,
@@ -310,14 +297,14 @@ def _start(
         "optimizer": as_optimizer(optimizer),
         "surface": as_surface(surface),
         "initial_params": params,
-        "key": jax.random.key(key) if isinstance(key, int) else key,
+        "key": jax.random.key(key) if isinstance(key, int | np.integer) else key,
         "count": 0,
         "rows": None,
         "current_params": params,
         "every": _checked_count("every", every, 1),
         "fields": _checked_fields(fields),
-        "_opt_state": None,
-        "_current_loss": None,
+        "opt_state": None,
+        "final_loss": None,
     }
 
 
@@ -331,7 +318,7 @@ def _advanced(at: Mapping[str, Any], num_steps: int) -> OptimizerTrace:
         at["optimizer"],
         at["surface"],
         at["current_params"],
-        at["_opt_state"],
+        at["opt_state"],
         count,
         at["key"],
         num_steps=num_steps,
@@ -346,8 +333,8 @@ def _advanced(at: Mapping[str, Any], num_steps: int) -> OptimizerTrace:
         rows=_appended(at["rows"], rows),
         count=count + num_steps,
         current_params=params,
-        _opt_state=opt_state,
-        _current_loss=loss,
+        opt_state=opt_state,
+        final_loss=loss,
     )
     return trace
 

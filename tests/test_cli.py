@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import optviz
 import surfaces
 from optviz.cli import app
+from optviz.job import record_rivals
 from optviz.store import read_csv
 
 SMALL = [
@@ -46,6 +47,34 @@ def test_run_writes_pictures_traces_and_a_manifest_that_reproduces_it(command, t
     (second,) = (tmp_path / "again").iterdir()
     for name in ("traces.json", "traces/adam.csv", "traces/gd.csv"):
         assert (folder / name).read_bytes() == (second / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        (["--surface", "sphere:dimension=1"], {"contours.png", "animation.gif", "surface.html"}),
+        (["--start", "1e30,2"], {"contours.png", "animation.gif", "surface.html"}),
+    ],
+    ids=["one parameter", "far out"],
+)
+def test_a_picture_that_a_run_cannot_have_is_left_out_with_the_reason(command, tmp_path, options, missing):
+    result = command("run", "--optimizer", "adam", "--steps", "3", "--out", str(tmp_path), *options)
+    assert result.exit_code == 0
+    (folder,) = tmp_path.iterdir()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert set(manifest["missing"]) == missing and all(f"No {name}: " in result.output for name in missing)
+    assert (folder / "traces.json").exists() and not any((folder / name).exists() for name in missing)
+
+
+def test_run_from_python_says_seed_start_and_tolerance(tmp_path):
+    folder = optviz.run([optviz.optimizer("adam")], start=[0.0, 1.0], num_steps=2, key=5, out=tmp_path).folder
+    arguments = json.loads((folder / "manifest.json").read_text())["arguments"]
+    assert arguments == {"seed": 5, "tolerance": 1e-4, "start": [0.0, 1.0]}
+
+
+def test_rivals_keep_the_precision_of_the_caller(x64):
+    (trace,) = record_rivals([optviz.optimizer("adam")], surfaces.Rosenbrock(), [0.1, 1.0], 2)
+    assert trace.losses.dtype == np.float64
 
 
 def test_run_prints_the_result_as_a_table(command):

@@ -59,6 +59,12 @@ def test_momentum_oscillates():
     assert metrics.summary(trace)["behaviour"] == "oscillating"
 
 
+def test_a_noisy_run_from_beside_the_minimum_has_not_diverged():
+    noisy = surfaces.Noisy(SPHERE, gradient_scale=1.0)
+    trace = optviz.record(optax.sgd(0.1), noisy, [1e-3, 0.0], 50, key=0)
+    assert trace.losses[-1] > trace.losses[0] and metrics.summary(trace)["behaviour"] == "oscillating"
+
+
 def test_a_run_to_infinity_has_metrics_too():
     summary = metrics.summary(gd(1e3, [1.0, 2.0], 100))
     assert summary["diverged"] and summary["behaviour"] == "diverged"

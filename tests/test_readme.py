@@ -18,7 +18,7 @@ README = Path(__file__).parent.parent / "README.md"
 def optimizer_table():
     rows = ["| name | year | rate | needs | what it does |", "|---|---|---|---|---|"]
     for e in optviz.CATALOGUE:
-        rate = next((f"{h.default:g}" for h in e.hyperparameters if h.name.endswith("learning_rate")), "")
+        rate = "" if e.learning_rate is None else f"{e.learning_rate:g}"
         rows.append(f"| `{e.name}` | {e.year} | {rate} | {', '.join(e.needs)} | {e.summary} |")
     return "\n".join(rows)
 

@@ -14,6 +14,7 @@ import pytest
 
 import optviz
 import surfaces
+from optviz import metrics
 from optviz.trace import COLUMNS
 
 START = [-2.0, 2.0]
@@ -154,8 +155,23 @@ def test_only_chosen_fields_are_kept():
     kept = {name for name in COLUMNS if getattr(scalars.rows, name) is not None}
     assert kept == {"loss", "gradient_norm", "step_size"}
     assert scalars.losses.shape == (6,)
-    with pytest.raises(AttributeError, match="'params'"):
+    with pytest.raises(AttributeError, match="'params': it was not among the fields recorded"):
         _ = scalars.steps.params
+    with pytest.raises(AttributeError, match="'evaluation_loss': this run has none apart"):
+        _ = optviz.record(ADAM, surfaces.Rosenbrock(), START, 5).steps.evaluation_loss
+
+
+@pytest.mark.parametrize(("fields", "told"), [(None, True), (("gradient_norm",), False)])
+def test_a_notebook_shows_what_was_recorded(fields, told):
+    page = optviz.record(ADAM, surfaces.Rosenbrock(), START, 5, fields=fields)._repr_html_()
+    assert "final loss" in page and ("best loss" in page) == told
+
+
+def test_a_trace_before_its_first_step_has_data_and_metrics():
+    trace = optviz.OptimizerTrace(ADAM, surfaces.Rosenbrock(), START, key=np.int64(3))
+    data = trace.get_trajectory_data()
+    assert data["params"].shape == (1, 2) and data["gradients"].shape == (0, 2) and data["losses"].shape == (1,)
+    assert metrics.summary(trace)["final_loss"] == trace.final_loss
 
 
 def first_coordinate_and_rate(row):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
-from optviz.optimizers.schedules import as_schedule
-from optviz.optimizers.spec import OptimizerSpec
+from optviz.optimizers.spec import OptimizerSpec, as_integer, as_number
 from surfaces.names import unknown_name
 
 Need = Literal["value", "gradient function", "line search", "hessian", "matrix"]
@@ -53,6 +52,11 @@ class OptimizerEntry:
     well_known: bool = False
     """One of those that a comparison starts with."""
 
+    @property
+    def learning_rate(self) -> float | None:
+        """The default learning rate; None for an optimizer that finds its own."""
+        return learning_rate_of({h.name: h.default for h in self.hyperparameters})
+
     def spec(self, **given: Any) -> OptimizerSpec:
         """The optimizer with the catalogue's defaults, except for the hyperparameters `given`."""
         known = {h.name: h for h in self.hyperparameters}
@@ -64,6 +68,12 @@ class OptimizerEntry:
         return OptimizerSpec(self.factory, self.name, **chosen)
 
 
+def learning_rate_of(values: Mapping[str, Any]) -> Any | None:
+    """The learning rate among hyperparameters by name, which a few optimizers call by a longer one; else None."""
+    longer = (v for name, v in values.items() if name.endswith("learning_rate"))
+    return values.get("learning_rate", next(longer, None))
+
+
 def _typed(optimizer: str, hyperparameter: Hyperparameter, value: Any) -> Any:
     """`value` as the hyperparameter wants it: an integer, a float, a schedule, or the choice itself."""
     where = f"{optimizer}: {hyperparameter.name}"
@@ -71,12 +81,10 @@ def _typed(optimizer: str, hyperparameter: Hyperparameter, value: Any) -> Any:
         if type(value) is not type(hyperparameter.default) and hyperparameter.default is not None:
             raise TypeError(f"{where} must be a {type(hyperparameter.default).__name__}, got {value!r}.")
         return value
-    if isinstance(value, bool | str):
-        raise TypeError(f"{where} must be a number or a schedule, got {value!r}.")
-    if not hyperparameter.integer:
-        return float(value) if isinstance(value, int) else as_schedule(value)
-    if isinstance(value, float) and not value.is_integer():
-        raise ValueError(f"{where} must be a whole number, got {value}.")
-    if isinstance(value, float | int):
-        return int(value) if hyperparameter.static else np.int32(value)
-    return as_schedule(value)
+    if hyperparameter.static:
+        return as_integer(where, value)
+    value = as_number(where, value)
+    if not isinstance(value, int | float | np.number):
+        return value
+    # A Python integer would be static where the factory asks for one; an array is traced.
+    return np.asarray(as_integer(where, value), np.int32) if hyperparameter.integer else float(value)

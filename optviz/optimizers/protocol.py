@@ -122,11 +122,25 @@ def accepted_arguments(
 
 
 def evaluation_params(state: Any, params: Any) -> Any:
-    """Where the loss is to be judged: the running average of a schedule-free optimizer, else `params`."""
-    for leaf in jax.tree.leaves(state, is_leaf=_is_schedule_free):
-        if _is_schedule_free(leaf):
-            return optax.contrib.schedule_free_eval_params(leaf, params)
+    """Where the loss is to be judged: the running average of a schedule-free optimizer, else `params`.
+
+    Parameters that `optax.masked` or `optax.partition` hide from the optimizer stay as they are.
+    """
+    for part in jax.tree.leaves(state, is_leaf=_is_schedule_free):
+        if _is_schedule_free(part):
+            params = _averaged(part, params)
     return params
+
+
+def _averaged(state: Any, params: Any) -> Any:
+    def average(z: Any, y: Any) -> Any:
+        return y if _is_masked(z) else optax.contrib.schedule_free_eval_params(state._replace(z=z), y)
+
+    return jax.tree.map(average, state.z, params, is_leaf=_is_masked)
+
+
+def _is_masked(z: Any) -> bool:
+    return isinstance(z, optax.MaskedNode)
 
 
 def _is_schedule_free(state: Any) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +20,9 @@ from optviz.optimizers.protocol import WiredOptimizer, update_with
 from optviz.optimizers.schedules import Schedule, as_schedule
 from surfaces.names import unknown_name
 
+# An annotation is an object, or its text where the factory's module postpones evaluation.
+_INTEGER_ANNOTATIONS = (int, int | None, "int", "int | None", "Optional[int]")
+
 
 class ScheduledState(NamedTuple):
     """The state of an optimizer some of whose hyperparameters follow a schedule."""
@@ -29,10 +34,10 @@ class ScheduledState(NamedTuple):
 class OptimizerSpec(WiredOptimizer):
     """A factory of Optax optimizers with its hyperparameters, itself an optimizer (`init` and `update`).
 
-    Floats, arrays and schedules are traced leaves: changing one never compiles again, and each can be an axis of a
-    sweep. Python integers (a memory size), flags, names and other callables are static; an integer is traced where
-    the factory's default is a float, or if given as a NumPy integer. A callable given for a number is a schedule: it
-    is called with the number of steps taken, whatever the hyperparameter, not for the learning rate alone.
+    Floats, arrays, schedules and tuples of numbers are traced leaves: changing one never compiles again, and each can
+    be an axis of a sweep. Where the factory asks for an integer (a memory size), by annotation or default, integers are
+    static, arrays of them traced; flags, names and other callables are static. A callable given for a number is a
+    schedule: it is called with the number of steps taken, whatever the hyperparameter, not for the learning rate alone.
 
     `OptimizerSpec(optax.adam, learning_rate=0.01, b1=0.8)`; `optviz.optimizer("adam", b1=0.8)` fills in the
     catalogue's defaults.
@@ -46,10 +51,10 @@ class OptimizerSpec(WiredOptimizer):
     def __init__(self, factory: Callable[..., Any], /, name: str | None = None, **hyperparameters: Any):
         self.factory = factory
         self.name = name or getattr(factory, "__name__", type(factory).__name__)
-        defaults = _defaults(factory, self.name, hyperparameters)
-        leaves = {k: _as_leaf(k, v, defaults.get(k)) for k, v in hyperparameters.items()}
-        self.hyperparameters = {k: leaf for k, leaf in leaves.items() if leaf is not None}
-        self.options = tuple(sorted((k, v) for k, v in hyperparameters.items() if leaves[k] is None))
+        parameters = _parameters(factory, self.name, hyperparameters)
+        values = {k: _typed(f"{self.name}: {k}", v, parameters[k]) for k, v in hyperparameters.items()}
+        self.hyperparameters = {k: v for k, v in values.items() if _is_traced(v)}
+        self.options = tuple(sorted((k, v) for k, v in values.items() if not _is_traced(v)))
 
     def build(self, count: Any = 0) -> optax.GradientTransformation:
         """The Optax optimizer with the hyperparameters in force at step `count`."""
@@ -80,7 +85,7 @@ class OptimizerSpec(WiredOptimizer):
     def replace(self, **hyperparameters: Any) -> OptimizerSpec:
         """The same optimizer with other hyperparameters."""
         old = {**self.hyperparameters, **dict(self.options)}
-        new = {k: np.int32(v) if _is_traced_integer(old.get(k), v) else v for k, v in hyperparameters.items()}
+        new = {k: np.asarray(v, np.int32) if _keeps_tracing(old.get(k), v) else v for k, v in hyperparameters.items()}
         return OptimizerSpec(self.factory, self.name, **{**old, **new})
 
     def _built_for(self, params: Any, count: Any) -> optax.GradientTransformation:
@@ -92,34 +97,86 @@ class OptimizerSpec(WiredOptimizer):
         return self.factory(**values, **dict(self.options))
 
 
-def _defaults(factory: Callable[..., Any], name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """The factory's default by parameter (None where there is none), once all `given` names are known to it."""
-    parameters = inspect.signature(factory).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        for key in given:
-            if key not in parameters:
-                raise TypeError(f"{name}: {unknown_name('hyperparameter', key, parameters)}")
-    return {k: None if p.default is p.empty else p.default for k, p in parameters.items()}
-
-
-def _as_leaf(name: str, value: Any, default: Any) -> Any:
-    """`value` as a traced leaf, or None if it is static."""
-    if isinstance(value, bool | np.bool_):
-        return None
-    if isinstance(value, float | np.floating):
-        if not math.isfinite(value):
-            raise ValueError(f"{name} must be a finite number, got {value}.")
-        return float(value)
-    if isinstance(value, int):
-        return float(value) if default is None or isinstance(default, float) else None
-    if isinstance(value, np.integer | np.ndarray | jax.Array | Schedule):
-        return value
-    # Masks and the like are callables too: one is a schedule where a number stands by default.
-    stands_for_number = isinstance(default, float | int) and not isinstance(default, bool)
-    if callable(value) and (stands_for_number or name.endswith("learning_rate")):
+def as_number(where: str, value: Any) -> Any:
+    """`value` if it is one finite real number, traced or not, or a schedule, which any callable becomes."""
+    if callable(value):
         return as_schedule(value)
-    return None
+    if not _is_number(value):
+        raise TypeError(f"{where} must be a number or a schedule, got {value!r}.")
+    if isinstance(value, float | np.floating) and not math.isfinite(value):
+        raise ValueError(f"{where} must be a finite number, got {value}.")
+    return value
 
 
-def _is_traced_integer(old: Any, new: Any) -> bool:
-    return isinstance(old, np.integer) and isinstance(new, int) and not isinstance(new, bool)
+def as_integer(where: str, value: Any) -> int:
+    """`value` as the Python integer that a shape or a loop needs."""
+    if isinstance(value, float | np.floating):
+        if not value.is_integer():
+            raise ValueError(f"{where} must be a whole number, got {value}.")
+        return int(value)
+    with contextlib.suppress(TypeError):
+        if _is_number(value):  # which True is not, though it has an index
+            return operator.index(value)
+    raise TypeError(f"{where} must be a whole number known before compilation, got {value!r}.")
+
+
+def _parameters(factory: Callable[..., Any], name: str, given: dict[str, Any]) -> dict[str, inspect.Parameter]:
+    """The factory's parameter for each name that is `given`, all of which it must know."""
+    known = inspect.signature(factory).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    for key in given:
+        if key not in known and not takes_any:
+            raise TypeError(f"{name}: {unknown_name('hyperparameter', key, known)}")
+    momentum = known.get("momentum")
+    if given.get("nesterov") is True and momentum and given.get("momentum", momentum.default) is None:
+        raise ValueError(f"{name}: nesterov=True does nothing without momentum: give one, e.g. momentum=0.9.")
+    return {key: known.get(key, inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY)) for key in given}
+
+
+def _typed(where: str, value: Any, parameter: inspect.Parameter) -> Any:
+    """`value` as the factory wants it; what `_is_traced` is a leaf, the rest is static."""
+    default, integer = parameter.default, parameter.annotation in _INTEGER_ANNOTATIONS
+    # Masks and the like are callables too: one is a schedule where a number stands by default.
+    if value is not None and (integer or type(default) in (int, float) or where.endswith("learning_rate")):
+        value = as_number(where, value)
+    if isinstance(value, float | np.floating):
+        return as_integer(where, value) if integer else float(as_number(where, value))
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        untyped = default is None or default is parameter.empty or isinstance(default, float)
+        return float(value) if untyped and not integer else int(value)
+    if type(value) in (tuple, list) and _holds_floats(value, default):
+        return _as_floats(where, value)
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, np.generic | np.ndarray | jax.Array):
+        real = jnp.issubdtype(value.dtype, np.integer) or jnp.issubdtype(value.dtype, np.floating)
+        return real and value.ndim == 0
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_traced(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return bool(value) and all(map(_is_traced, value))
+    return isinstance(value, float | np.ndarray | jax.Array | Schedule)
+
+
+def _holds_floats(value: Any, default: Any) -> bool:
+    """Whether `value` is all numbers and no mere integers, such as axes, unless floats stand there by default."""
+    numbers = jax.tree.leaves(value, is_leaf=lambda v: v is None)
+    floats = any(not isinstance(v, int | np.integer) for v in numbers) or _is_traced(default)
+    return floats and all(map(_is_number, numbers))
+
+
+def _as_floats(where: str, value: Any) -> Any:
+    """A number, or tuples or lists of numbers, as floats or arrays in tuples."""
+    if isinstance(value, tuple | list):
+        return tuple(_as_floats(where, v) for v in value)
+    return value if isinstance(value, np.ndarray | jax.Array) else float(as_number(where, value))
+
+
+def _keeps_tracing(old: Any, new: Any) -> bool:
+    """Whether `new` is an integer in the place of a traced one."""
+    traced = isinstance(old, np.ndarray | jax.Array) and jnp.issubdtype(old.dtype, np.integer)
+    return traced and isinstance(new, int | np.integer) and not isinstance(new, bool)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from optviz import metrics
+from optviz.optimizers.entry import learning_rate_of
 from optviz.optimizers.schedules import Schedule
 from surfaces.contours import MINIMUM as MINIMUM
 
@@ -182,15 +183,16 @@ def _noise(traces: Sequence[Any]) -> str:
 
 def _rates(traces: Sequence[Any]) -> str:
     """The learning rates, by name where they differ."""
-    rates = {name: _rate(trace) for name, trace in zip(labels(traces), traces, strict=True)}
+    rates = {name: learning_rate(trace) for name, trace in zip(labels(traces), traces, strict=True)}
     known = {name: rate for name, rate in rates.items() if rate and "learning_rate" not in name}
     if len(known) == len(traces) and len(set(known.values())) == 1:
         return f"learning rate {next(iter(known.values()))}{' for all' if len(traces) > 1 else ''}"
     return f"learning rates: {', '.join(f'{name} {rate}' for name, rate in known.items())}" if known else ""
 
 
-def _rate(trace: Any) -> str:
-    rate = getattr(trace.optimizer, "hyperparameters", {}).get("learning_rate")
+def learning_rate(trace: Any) -> str:
+    """The learning rate of a run in three digits; empty if it has none."""
+    rate = learning_rate_of(getattr(trace.optimizer, "hyperparameters", {}))
     if rate is None:
         return ""
     return "scheduled" if isinstance(rate, Schedule) or np.ndim(rate) else f"{float(rate):.3g}"

@@ -95,8 +95,14 @@ def test_diagnostics_and_three_dimensions_are_drawn(runs):
 )
 def test_any_run_can_be_drawn(make):
     trace = make()
-    assert plotting.plot_trajectory(trace).has_data()
-    assert plotting.plot_losses([trace]).has_data()
+    path, losses = on_plane([trace]).paths[0], np.column_stack([trace.path_index, trace.losses])
+    for axes, points in ((plotting.plot_trajectory(trace), path), (plotting.plot_losses([trace]), losses)):
+        drawn = np.concatenate([finite(line.get_xydata()) for line in axes.lines])
+        assert {tuple(p) for p in finite(points)} <= {tuple(p) for p in drawn}
+
+
+def finite(points):
+    return points[np.isfinite(points).all(axis=1)]
 
 
 def test_a_plane_says_which_and_projects_the_path():
