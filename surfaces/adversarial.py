@@ -10,7 +10,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, box
-from surfaces.pieces import magnitude, require_condition_number, require_dimension
+from surfaces.pieces import (
+    magnitude,
+    require_condition_number,
+    require_dimension,
+    require_finite,
+    require_positive,
+    require_whole,
+    root,
+)
 
 
 class ReddiOnline(LossSurface):
@@ -38,6 +46,7 @@ class ReddiOnline(LossSurface):
 
     def __check_init__(self):
         require_dimension(self)
+        require_positive(self, wall=self.wall)
         if isinstance(self.probability, int | float) and not 0 < self.probability < 1:
             raise ValueError(f"ReddiOnline needs 0 < probability < 1, got {self.probability}.")
 
@@ -82,6 +91,12 @@ class Cliff(LossSurface):
     initial: ScalarLike = 0.5
     steps: int = eqx.field(static=True, default=50)
 
+    def __check_init__(self):
+        require_finite(self)
+        require_whole(self, steps=self.steps)
+        if isinstance(self.target, int | float) and not 0 < self.target < 1:
+            raise ValueError(f"Cliff needs 0 < target < 1, the range of its neuron, got {self.target}.")
+
     def __call__(self, params: Float[Array, " 2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         w, b = params
         start = jnp.asarray(self.initial, params.dtype)
@@ -99,7 +114,9 @@ class Cliff(LossSurface):
     @property
     def minima(self) -> tuple[Float[Array, " 2"], ...]:
         fixed_point = jax.scipy.special.logit(self.target)
-        return tuple(jnp.stack([jnp.asarray(w), fixed_point - w * self.target]) for w in (0.5, 1.5, 2.5))
+        # Each step forgets the initial state by a factor of w / 4 or less, and at once where w is 0.
+        weights = (0.5, 1.5, 2.5) if self.steps >= 40 else (0.0,)
+        return tuple(jnp.stack([jnp.asarray(w), fixed_point - w * self.target]) for w in weights)
 
 
 class BentRavine(LossSurface):
@@ -124,13 +141,16 @@ class BentRavine(LossSurface):
     bend: ScalarLike = 0.2
     end: ScalarLike = 1.5
 
+    def __check_init__(self):
+        require_positive(self, steepness=self.steepness)
+
     def __call__(self, params: Float[Array, " 2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         x, y = params
         floor = jnp.sqrt(1 + (x - self.end) ** 2) - 1
         return self.steepness / 2 * (y - self._centre(x)) ** 2 + floor
 
     def _centre(self, x: ScalarLike) -> Float[Array, ""]:
-        return jnp.sqrt(x**2 + self.bend**2) - self.bend
+        return root(jnp.asarray(x**2 + self.bend**2)) - self.bend
 
     @property
     def domain(self) -> Domain:
@@ -211,6 +231,9 @@ class Kinks(LossSurface):
 
     weight: ScalarLike = 10.0
     angle: ScalarLike = 0.5
+
+    def __check_init__(self):
+        require_positive(self, weight=self.weight)
 
     def __call__(self, params: Float[Array, " 2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         x, y = params[0] - 1.0, params[1] + 0.5

@@ -12,7 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, as_params, box
-from surfaces.pieces import magnitude, require_condition_number, require_dimension, require_positive
+from surfaces.pieces import magnitude, require_condition_number, require_dimension, require_positive, require_whole
 
 
 class Sphere(LossSurface):
@@ -109,12 +109,18 @@ class Quadratic(LossSurface):
     seed: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
+        if self.seed is not None:
+            require_whole(self, 0, seed=self.seed)
         if self.spectrum.ndim != 1 or not self.spectrum.size:
             raise ValueError(
                 "Quadratic needs spectrum to be a vector of eigenvalues, one per dimension, "
                 f"got an array of shape {self.spectrum.shape}. Give for example jnp.geomspace(1.0, 100.0, 4)."
             )
-        if not isinstance(self.spectrum, Tracer) and np.min(self.spectrum) < 0:
+        if isinstance(self.spectrum, Tracer):
+            return
+        if not np.isfinite(self.spectrum).all():
+            raise ValueError(f"Quadratic needs finite eigenvalues, got the spectrum {self.spectrum}.")
+        if np.min(self.spectrum) < 0:
             raise ValueError(
                 f"Quadratic needs eigenvalues >= 0, or it has no minimum, got {np.min(self.spectrum)} in its "
                 "spectrum. Take absolute values, or descend a saddle surface."

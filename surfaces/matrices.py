@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface
-from surfaces.pieces import require_condition_number
+from surfaces.pieces import require_condition_number, require_whole
 from surfaces.regression import standard_normal
 
 
@@ -35,6 +35,7 @@ class MatrixFactorization(LossSurface):
 
     def __check_init__(self):
         require_condition_number(self)
+        require_whole(self, rows=self.rows, columns=self.columns, rank=self.rank)
         if not 1 <= self.rank <= min(self.rows, self.columns):
             raise ValueError(
                 f"MatrixFactorization needs a rank from 1 to the smaller side of its {self.rows} by "
@@ -88,6 +89,7 @@ class MatrixRegression(LossSurface):
 
     def __check_init__(self):
         require_condition_number(self)
+        require_whole(self, inputs=self.inputs, outputs=self.outputs, num_points=self.num_points)
         if self.num_points < self.inputs:
             raise ValueError(
                 f"MatrixRegression needs num_points >= inputs, so that the minimum is unique, "

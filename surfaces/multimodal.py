@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, box
-from surfaces.pieces import require_dimension, require_positive, root
+from surfaces.pieces import require_dimension, require_finite, require_positive, root
 
 # max of x sin √x on [0, 500], and where it is.
 _SCHWEFEL_DEPTH = 418.9828872724337
@@ -237,6 +237,7 @@ class Michalewicz(LossSurface):
 
     def __check_init__(self):
         require_dimension(self)
+        require_finite(self)
         if isinstance(self.m, int | float) and self.m < 2:
             raise ValueError(f"Michalewicz needs m >= 2 for finite second derivatives, got {self.m}.")
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface
+from surfaces.pieces import is_whole, require_finite, require_whole
 from surfaces.regression import check_batch_size, minibatch, standard_normal
 from surfaces.wrappers import Slice
 
@@ -37,8 +38,8 @@ class _TwoLayerNetwork(LossSurface):
     batch_size: eqx.AbstractVar[int | None]
 
     def __check_init__(self):
-        if self.width < 1:
-            raise ValueError(f"{type(self).__name__} needs width >= 1 hidden neurons, got {self.width}.")
+        require_finite(self)
+        require_whole(self, width=self.width)
         check_batch_size(self, self.batch_size, self.num_examples)
 
     @property
@@ -130,6 +131,11 @@ class SpiralNetwork(_TwoLayerNetwork):
     points_per_arm: int = eqx.field(static=True, default=64)
     seed: int = eqx.field(static=True, default=0)
     batch_size: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        require_whole(self, points_per_arm=self.points_per_arm)
+        if not is_whole(self.seed):
+            raise ValueError(f"SpiralNetwork needs a whole seed, got {self.seed}.")
 
     @property
     def num_examples(self) -> int:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, box
-from surfaces.pieces import require_dimension
+from surfaces.pieces import require_dimension, require_finite
 
 
 class Rastrigin(LossSurface):
@@ -32,6 +32,7 @@ class Rastrigin(LossSurface):
 
     def __check_init__(self):
         require_dimension(self)
+        require_finite(self)
         if isinstance(self.A, int | float) and self.A < 0:
             raise ValueError(f"Rastrigin needs A >= 0 for its minimum to be at the origin, got {self.A}.")
 

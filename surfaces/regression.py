@@ -7,9 +7,12 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, ScalarLike
 
 from surfaces.base import Domain, LossSurface
+from surfaces.pieces import is_whole, require_finite, require_whole
 
 
 class LogisticRegression(LossSurface):
@@ -33,6 +36,8 @@ class LogisticRegression(LossSurface):
     batch_size: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
+        require_finite(self)
+        require_whole(self, num_points=self.num_points)
         check_batch_size(self, self.batch_size, self.num_points)
         if isinstance(self.penalty, int | float) and self.penalty < 0:
             raise ValueError(f"LogisticRegression needs penalty >= 0, got {self.penalty}.")
@@ -40,6 +45,20 @@ class LogisticRegression(LossSurface):
             raise ValueError(
                 f"LogisticRegression needs -1 < correlation < 1 between its features, got {self.correlation}."
             )
+        if isinstance(self.penalty, int | float) and self.penalty == 0 and self._is_separable():
+            raise ValueError(
+                f"LogisticRegression needs penalty > 0 for these {self.num_points} points: a line tells them apart, "
+                "and without a penalty larger weights always lower the loss. Give a penalty, or more points."
+            )
+
+    def _is_separable(self) -> bool:
+        """Whether the features, turned round at label -1, lie in a half plane; no if correlation is traced."""
+        if isinstance(self.correlation, Tracer):
+            return False
+        with jax.ensure_compile_time_eval():
+            features, labels = self.data
+        angles = np.sort(np.arctan2(*np.asarray(labels[:, None] * features).T))
+        return bool(np.diff(angles, append=angles[0] + 2 * np.pi).max() >= np.pi)
 
     def __call__(self, params: Float[Array, " 2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         features, labels = minibatch(self.data, self.batch_size, key)
@@ -93,8 +112,8 @@ def minibatch(data: PyTree[Array], batch_size: int | None, key: PRNGKeyArray | N
 
 def check_batch_size(surface: Any, batch_size: int | None, num_examples: int) -> None:
     """Raise unless a batch can be drawn without replacement."""
-    if batch_size is not None and not 1 <= batch_size <= num_examples:
+    if batch_size is not None and not (is_whole(batch_size) and 1 <= batch_size <= num_examples):
         raise ValueError(
             f"{type(surface).__name__} draws batches from {num_examples} examples without replacement "
-            f"and needs 1 <= batch_size <= {num_examples}, or None for all of them, got {batch_size}."
+            f"and needs a whole batch_size from 1 to {num_examples}, or None for all of them, got {batch_size}."
         )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, box
-from surfaces.pieces import require_dimension
+from surfaces.pieces import require_dimension, require_positive
 
 
 class Rosenbrock(LossSurface):
@@ -29,6 +29,7 @@ class Rosenbrock(LossSurface):
 
     def __check_init__(self):
         require_dimension(self, 2)
+        require_positive(self, b=self.b)
 
     def __call__(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         x, following = params[:-1], params[1:]

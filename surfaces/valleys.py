@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from surfaces.base import Domain, LossSurface, box
-from surfaces.pieces import require_dimension
+from surfaces.pieces import require_dimension, require_finite, require_positive
 
 
 class Beale(LossSurface):
@@ -85,6 +85,7 @@ class Matyas(LossSurface):
     b: ScalarLike = 0.48
 
     def __check_init__(self):
+        require_finite(self)
         a, b = self.a, self.b
         if isinstance(a, int | float) and isinstance(b, int | float) and not abs(b) < 2 * a:
             raise ValueError(
@@ -245,11 +246,7 @@ class Branin(LossSurface):
     t: ScalarLike = 1 / (8 * np.pi)
 
     def __check_init__(self):
-        for name, given in (("a", self.a), ("s", self.s)):
-            if isinstance(given, int | float) and not given > 0:
-                raise ValueError(
-                    f"Branin needs {name} > 0, or it has other minima, got {given}. Give a positive number."
-                )
+        require_positive(self, a=self.a, s=self.s)
         if isinstance(self.t, int | float) and not self.t < 1:
             raise ValueError(f"Branin needs t < 1, or its wave is upside down, got {self.t}. Give a number below 1.")
 
@@ -361,7 +358,8 @@ class Powell(LossSurface):
     dimension: int = eqx.field(static=True, default=4)
 
     def __check_init__(self):
-        if self.dimension < 4 or self.dimension % 4:
+        require_dimension(self)
+        if self.dimension % 4:
             raise ValueError(
                 "Powell needs dimension to be a multiple of 4 (its variables come in blocks of four), "
                 f"got {self.dimension}. Take {4 * max(1, round(self.dimension / 4))}."

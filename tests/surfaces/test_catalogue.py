@@ -1,6 +1,7 @@
 """Every surface of the catalogue keeps these promises."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -189,3 +190,95 @@ def test_coefficients_map_and_never_compile_again(x64, i):
 def test_a_dimension_that_cannot_be_is_refused(unchecked, make, dimension):
     with pytest.raises(ValueError, match="dimension"):
         make(dimension=dimension)
+
+
+# The minima of Surjanovic & Bingham (2013), Virtual Library of Simulation Experiments, and of Jamil & Yang (2013),
+# arXiv:1308.4008, as they are printed there: right to a unit of the last digit
+# (McCormick's -1.91322 is printed -1.9133).
+PUBLISHED = {
+    "sphere": "0.0000",
+    "rosenbrock": "0.0000",
+    "beale": "0.0000",
+    "booth": "0.0000",
+    "matyas": "0.0000",
+    "mccormick": "-1.9133",
+    "three_hump_camel": "0.0000",
+    "six_hump_camel": "-1.0316",
+    "goldstein_price": "3.0000",
+    "branin": "0.397887",
+    "dixon_price": "0.0000",
+    "zakharov": "0.0000",
+    "powell": "0.0000",
+    "rastrigin": "0.0000",
+    "ackley": "0.0000",
+    "griewank": "0.0000",
+    "schwefel": "0.0000",
+    "levy": "0.0000",
+    "styblinski_tang": "-78.33233",
+    "michalewicz": "-1.8013",
+    "himmelblau": "0.0000",
+    "easom": "-1.0000",
+    "eggholder": "-959.6407",
+    "cross_in_tray": "-2.06261",
+    "holder_table": "-19.2085",
+    "drop_wave": "-1.0000",
+    "bukin6": "0.0000",
+    "schaffer2": "0.0000",
+    "schaffer4": "0.292579",
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_minimum_value_is_the_published_one(x64, name):
+    published = PUBLISHED[name]
+    last_digit = 10.0 ** -len(published.partition(".")[2])
+    assert abs(float(surfaces.surface(name).minimum_value) - float(published)) <= last_digit
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("name", "coefficients", "sentence"),
+    [
+        ("rosenbrock", {"b": -1.0}, "b > 0"),
+        ("rosenbrock", {"b": 0}, "b > 0"),
+        ("rosenbrock", {"a": NAN}, "finite a"),
+        ("quadratic", {"spectrum": [1.0, NAN]}, "finite eigenvalues"),
+        ("quadratic", {"seed": 2.5}, "whole seed >= 0"),
+        ("quadratic_bowl", {"condition_number": INF}, "finite condition_number"),
+        ("quadratic_bowl", {"angle": INF}, "finite angle"),
+        ("huber", {"delta": INF}, "finite delta"),
+        ("matyas", {"a": INF}, "finite a"),
+        ("branin", {"r": NAN}, "finite r"),
+        ("powell", {"dimension": 4.0}, "whole dimension"),
+        ("rastrigin", {"A": NAN}, "finite A"),
+        ("michalewicz", {"m": NAN}, "finite m"),
+        ("reddi_online", {"wall": 0.0}, "wall > 0"),
+        ("cliff", {"target": 0}, "0 < target < 1"),
+        ("cliff", {"target": -1.0}, "0 < target < 1"),
+        ("cliff", {"steps": 0}, "whole steps >= 1"),
+        ("bent_ravine", {"steepness": 0.0}, "steepness > 0"),
+        ("kinks", {"weight": 0.0}, "weight > 0"),
+        ("logistic_regression", {"num_points": 0}, "whole num_points >= 1"),
+        ("logistic_regression", {"batch_size": 2.5}, "whole batch_size"),
+        ("logistic_regression", {"num_points": 3, "penalty": 0.0}, "penalty > 0 for these 3 points"),
+        ("xor_network", {"width": 2.5}, "whole width >= 1"),
+        ("spiral_network", {"points_per_arm": 0}, "whole points_per_arm >= 1"),
+        ("spiral_network", {"seed": 2.5}, "whole seed"),
+        ("spiral_network", {"batch_size": 2.5}, "whole batch_size"),
+        ("matrix_regression", {"inputs": 0}, "whole inputs >= 1"),
+        ("matrix_regression", {"outputs": -1}, "whole outputs >= 1"),
+        ("matrix_factorization", {"rank": 2.5}, "whole rank >= 1"),
+    ],
+)
+def test_a_coefficient_for_which_the_minima_would_be_wrong_is_refused(unchecked, name, coefficients, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        surfaces.surface(name, **coefficients)
+
+
+@pytest.mark.parametrize("steps", [1, 10, 39, 40])
+def test_cliff_minima_are_minima_for_any_number_of_steps(x64, steps):
+    surface = surfaces.Cliff(steps=steps)
+    for minimum in surface.minima:
+        assert surface(minimum) < 1e-12 and jnp.linalg.norm(surface.gradient(minimum)) < 1e-7
