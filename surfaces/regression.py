@@ -56,8 +56,8 @@ class LogisticRegression(LossSurface):
         if isinstance(self.correlation, Tracer):
             return False
         with jax.ensure_compile_time_eval():
-            features, labels = self.data
-        angles = np.sort(np.arctan2(*np.asarray(labels[:, None] * features).T))
+            features, labels = map(np.asarray, self.data)
+        angles = np.sort(np.arctan2(*(labels[:, None] * features).T))
         return bool(np.diff(angles, append=angles[0] + 2 * np.pi).max() >= np.pi)
 
     def __call__(self, params: Float[Array, " 2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
