@@ -25,6 +25,7 @@ from optviz.optimizers import (
     optimizer,
     schedules,
 )
+from optviz.sweep import sweep
 from optviz.trace import SCALARS, OptimizerStep, OptimizerTrace, record
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ __all__ = [
     "run",
     "save_interactive_3d",
     "schedules",
+    "sweep",
     "write_csv",
     "write_json",
 ]

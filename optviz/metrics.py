@@ -54,11 +54,13 @@ def steps_to_tolerance(trace: Any, tolerance: ScalarLike = DEFAULT_TOLERANCE) ->
 
 def distances(trace: Any) -> Float[Array, " points"]:
     """The distance to the nearest known minimum along the path, in parameter units; NaN if none is known."""
-    minima = trace.surface.minima
-    if not minima:
-        return jnp.full_like(trace.losses, jnp.nan)
-    to_each = jnp.stack([jax.vmap(lambda p, m=m: _norm(_difference(p, m)))(trace.path) for m in minima])
-    return jnp.min(to_each, axis=0)
+    return jax.vmap(lambda params: distance_to_nearest(trace.surface, params))(trace.path)
+
+
+def distance_to_nearest(surface: LossSurface, params: Any) -> Float[Array, ""]:
+    """The distance from a point to the nearest known minimum, in parameter units; NaN if none is known."""
+    to_each = [_norm(_difference(params, minimum)) for minimum in surface.minima]
+    return jnp.min(jnp.stack(to_each)) if to_each else jnp.asarray(jnp.nan)
 
 
 def distance_to_minimum(trace: Any) -> Float[Array, ""]:
@@ -92,7 +94,7 @@ def behaviour(trace: Any) -> Int[Array, ""]:
     than rounding. monotone (0): none did.
     """
     losses = trace.losses
-    highest = jnp.fmax(losses[0], _customary_loss(trace.surface))
+    highest = jnp.fmax(losses[0], customary_loss(trace.surface))
     diverged = ~jnp.isfinite(losses[-1]) | (losses[-1] > highest)
     slack = 8 * jnp.finfo(losses.dtype).eps * jnp.maximum(jnp.abs(losses[:-1]), jnp.abs(losses[1:]))
     rises = jnp.any(jnp.diff(losses) > slack)
@@ -165,7 +167,7 @@ def _summary(curves: _Curves, tolerance: ScalarLike) -> dict[str, Array]:
     }
 
 
-def _customary_loss(surface: LossSurface) -> Array:
+def customary_loss(surface: LossSurface) -> Array:
     """The loss at the surface's own start; NaN for a plain function, which has none."""
     try:
         start = surface.start

@@ -398,6 +398,30 @@ def _on_cpu(params: Any) -> bool:
     return leaves[0].device.platform == "cpu" if leaves else jax.default_backend() == "cpu"
 
 
+def descend(
+    optimizer: Any,
+    surface: LossSurface,
+    params: Any,
+    num_steps: int,
+    key: PRNGKeyArray | None,
+    total: Any,
+    add: Callable[[Any, OptimizerStep], Any],
+) -> tuple[Any, Array, Any]:
+    """The loop of `record` without rows, each folded into `total`: where the run is judged, its loss, the total."""
+    _check_shape(surface, params)
+    step = partial(_step, optimizer, surface, key)
+
+    def one_step(carry: Any, _: None) -> tuple[Any, None]:
+        at, total = carry
+        at, row = step(at)
+        return (at, add(total, row)), None
+
+    start = _stable(lambda at: step(at)[0], (jnp.int32(0), params, optimizer.init(params)))
+    ((_, params, state), total), _ = jax.lax.scan(one_step, (start, total), length=num_steps)
+    end = evaluation_params(state, params)
+    return end, surface(end), total
+
+
 def _apart(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled as a function of its own, not fused with what stands around each call.
 

@@ -13,6 +13,7 @@ LAYERS = (
     ("optviz.optimizers",),
     ("optviz.trace",),
     ("optviz.metrics",),
+    ("optviz.sweep",),
     ("optviz.plotting", "optviz.store"),
     ("optviz.job",),
     ("experiments",),

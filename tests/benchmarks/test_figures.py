@@ -109,6 +109,20 @@ def test_recording_against_python_loops(benchmark, figure):
     figure("jitted Optax loop / record", seconds(optax_loop(), repeats) / ours, 100, "times", more_is_better=True)
 
 
+def test_sweeping_against_a_python_loop(benchmark, figure):
+    num_runs, repeats = (10_000, 5) if benchmark.enabled else (10, 1)
+    rates = np.geomspace(1e-3, 1.0, num_runs)
+
+    def swept():
+        return optviz.sweep(SPEC, SURFACE, START, NUM_STEPS, axes={"learning_rate": rates})
+
+    benchmark(swept)
+    speed = num_runs * NUM_STEPS / seconds(swept, repeats)
+    figure("optimizer steps of a sweep", speed, 8e8, "steps/s", more_is_better=True)
+    loop = NUM_STEPS / seconds(optax_loop(), repeats)
+    figure("sweep / jitted Optax loop, in steps per second", speed / loop, 1000, "times", more_is_better=True)
+
+
 def python(code):
     """Seconds that a fresh interpreter takes to run `code`, the best of three."""
 

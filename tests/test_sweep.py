@@ -1,0 +1,124 @@
+"""A sweep is many runs at once: each point of it equals the run recorded alone."""
+
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import optviz
+import surfaces
+from optviz import metrics
+from optviz.sweep import METRICS, steps_to_tolerance
+
+VALLEY = surfaces.Rosenbrock()
+NOISY = surfaces.Noisy(surfaces.QuadraticBowl(), gradient_scale=0.5)
+ADAM = optviz.optimizer("adam", learning_rate=0.3)
+
+
+def alone(optimizer, surface, start, num_steps, key=0):
+    return metrics.summary(optviz.record(optimizer, surface, start, num_steps, key=key))
+
+
+@pytest.mark.parametrize("name", ["gd", "adam", "schedule_free_sgd", "lbfgs", "polyak_sgd", "sam"])
+def test_a_point_over_a_hyperparameter_is_the_run_recorded_alone(name):
+    spec = optviz.entry(name).spec()
+    axis = next(iter(spec.hyperparameters))
+    values = [0.5 * float(spec.hyperparameters[axis]), float(spec.hyperparameters[axis])]
+    swept = optviz.sweep(spec, VALLEY, VALLEY.start, 20, axes={axis: values}, metrics=list(METRICS))
+    for i, value in enumerate(values):
+        expected = alone(spec.replace(**{axis: value}), VALLEY, VALLEY.start, 20)
+        for metric in METRICS:
+            np.testing.assert_allclose(swept[metric][i], expected[metric], rtol=2e-3, err_msg=metric)
+
+
+@pytest.mark.parametrize(
+    ("axis", "values", "run"),
+    [
+        ("surface.surface.condition_number", [2.0, 50.0], lambda c, s: (surfaces.QuadraticBowl(condition_number=c), s)),
+        ("surface.gradient_scale", [0.0, 1.0], lambda c, s: (surfaces.QuadraticBowl(), s)),
+    ],
+)
+def test_coefficients_of_a_wrapper_and_of_what_it_wraps_are_axes(axis, values, run):
+    start = [1.0, 2.0]
+    swept = optviz.sweep(ADAM, NOISY, start, 10, axes={axis: values})
+    for i, value in enumerate(values):
+        inner, _ = run(value, start)
+        scale = value if axis == "surface.gradient_scale" else 0.5
+        expected = alone(ADAM, surfaces.Noisy(inner, gradient_scale=scale), start, 10)
+        np.testing.assert_allclose(swept.final_loss[i], expected["final_loss"], rtol=1e-4)
+
+
+def test_seeds_and_starts_are_axes_and_a_number_of_seeds_counts_from_the_seed():
+    starts = [[1.0, 2.0], [-3.0, 0.5], [0.0, 0.1]]
+    swept = optviz.sweep(ADAM, NOISY, starts[0], 10, axes={"start": starts, "seed": 2}, seed=7)
+    assert dict(swept.sizes) == {"start": 3, "seed": 2} and list(swept.seed.values) == [7, 8]
+    for i, start in enumerate(starts):
+        for j, seed in enumerate((7, 8)):
+            expected = alone(ADAM, NOISY, start, 10, key=seed)
+            np.testing.assert_allclose(swept.final_loss[i, j], expected["final_loss"], rtol=1e-4)
+
+
+def test_chunks_of_any_size_give_the_same_result(monkeypatch):
+    axes = {"learning_rate": np.geomspace(1e-3, 1.0, 7), "b1": [0.5, 0.9]}
+    whole = optviz.sweep(ADAM, VALLEY, VALLEY.start, 30, axes=axes)
+    monkeypatch.setattr(sys.modules[optviz.sweep.__module__], "RUNS_PER_CHUNK", 3)
+    chunked = optviz.sweep(ADAM, VALLEY, VALLEY.start, 30, axes=axes)
+    for metric in whole:
+        np.testing.assert_allclose(chunked[metric], whole[metric], rtol=1e-4)
+
+
+def test_divergence_is_a_result_with_a_flag_beside():
+    swept = optviz.sweep(optviz.optimizer("gd"), VALLEY, VALLEY.start, 50, axes={"learning_rate": [1e-4, 1.0]})
+    assert list(swept.diverged.values) == [False, True] and not np.isfinite(swept.final_loss[1])
+    assert swept.final_loss.attrs["long_name"] == "loss after the last step"
+    assert (swept.attrs["optimizer"], swept.attrs["surface"], swept.attrs["num_steps"]) == ("gd", "rosenbrock", 50)
+
+
+def test_other_values_compile_nothing():
+    calls = []
+
+    def loss(params):
+        calls.append(params)
+        return jnp.sum(params**2)
+
+    given = (loss, [1.0, 2.0], 10)
+    optviz.sweep(ADAM, *given, axes={"learning_rate": [0.1, 0.2, 0.3]})
+    traced = len(calls)
+    optviz.sweep(ADAM.replace(b1=0.5), *given, axes={"learning_rate": [0.5, 0.6, 0.7]})
+    assert len(calls) == traced
+
+
+def test_a_metric_of_your_own():
+    mine = {"soon": steps_to_tolerance(400.0), "late": steps_to_tolerance(1e-30)}
+    swept = optviz.sweep(ADAM, VALLEY, VALLEY.start, 5, axes={"b1": [0.9]}, metrics=mine)
+    assert 0 < float(swept.soon[0]) <= 5 and np.isinf(swept.late[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"axes": {"learning_rat": [0.1]}}, "learning_rate"),
+        ({"axes": {"surface.c": [0.1]}}, "coefficient of rosenbrock"),
+        ({"axes": {"learning_rate": []}}, "The axis 'learning_rate' needs a list of numbers"),
+        ({"axes": {"learning_rate": ["a"]}}, "The axis 'learning_rate' needs a list of numbers"),
+        ({"axes": {"surface.b": [-1.0]}}, "needs b > 0, got -1.0"),
+        ({"axes": {"start": [[1.0, 2.0, 3.0]]}}, "The axis 'start' needs points like"),
+        ({"optimizer": optax.adam(0.1)}, "learning_rate"),
+        ({"metrics": ["final_los"]}, "final_loss"),
+        ({"num_steps": 0}, "num_steps must be a whole number, at least 1, got 0"),
+        ({"seed": -1}, "seed must be a whole number"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_runs(unchecked, change, sentence):
+    given = {
+        "optimizer": ADAM,
+        "surface": VALLEY,
+        "initial_params": [0.0, 1.0],
+        "num_steps": 3,
+        "axes": {"learning_rate": [0.1]},
+        **change,
+    }
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        optviz.sweep(**given)
