@@ -25,7 +25,7 @@ from optviz.optimizers import (
     optimizer,
     schedules,
 )
-from optviz.sweep import sweep
+from optviz.sweep import log_uniform, sweep
 from optviz.trace import SCALARS, OptimizerStep, OptimizerTrace, record
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ __all__ = [
     "create_animation",
     "entry",
     "interactive_3d",
+    "log_uniform",
     "metrics",
     "optimizer",
     "plot_comparison",

@@ -139,7 +139,9 @@ def sweep(
       num_steps: how many steps each run takes.
       axes: by name, the values along one dimension: a hyperparameter (`learning_rate`), a coefficient of the surface
         (`surface.condition_number`, `surface.surface.b` within a wrapper), `seed` (a list, or an int: that many
-        from `seed` on), `start` (points, stacked along a leading axis).
+        from `seed` on), `start` (points, stacked along a leading axis). A mapping of such lists of one length varies
+        them together, along one dimension of the name given: `{"run": {"learning_rate": [...], "b1": [...]}}`, or
+        `{"run": log_uniform(100, learning_rate=(1e-4, 1.0))}` for a random design.
       metrics: names from `METRICS`, or metrics by a name of your own.
       seed: the seed of a stochastic surface where no axis gives one, and the first where the axis is a count.
 
@@ -157,9 +159,15 @@ def sweep(
         raise ValueError(f"num_steps must be a whole number, at least 1, got {num_steps!r}.")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}.")
-    values = {name: _axis(name, given, optimizer, surface, params, seed) for name, given in axes.items()}
+    if not axes:
+        raise ValueError("axes needs at least one axis; record makes a single run.")
+    together = {dim: v if isinstance(v, Mapping) and dim != "start" else {dim: v} for dim, v in axes.items()}
+    values = {
+        dim: {name: _axis(name, v, optimizer, surface, params, seed) for name, v in group.items()}
+        for dim, group in together.items()
+    }
+    sizes = {dim: _size(dim, group) for dim, group in values.items()}
     chosen = _chosen(metrics)
-    sizes = {name: len(jax.tree.leaves(v)[0]) for name, v in values.items()}
     results = _run_all(
         optimizer, surface, params, int(num_steps), np.uint32(seed), values, tuple(chosen.values()), sizes
     )
@@ -168,9 +176,34 @@ def sweep(
             name: (tuple(sizes), np.reshape(result, tuple(sizes.values())), {"long_name": chosen[name].meaning})
             for name, result in zip(chosen, results, strict=True)
         },
-        {name: v if np.ndim(v) == 1 else np.arange(sizes[name]) for name, v in values.items()},
+        {
+            name: (dim, v if isinstance(v, np.ndarray) and v.ndim == 1 else np.arange(sizes[dim]))
+            for dim, group in values.items()
+            for name, v in group.items()
+        },
         {"optimizer": optimizer.name, "surface": surface.name, "num_steps": int(num_steps), "seed": seed},
     )
+
+
+def log_uniform(num_points: int, seed: int = 0, **ranges: tuple[float, float]) -> dict[str, np.ndarray]:
+    """A random design for an axis of `sweep`: for each name `(low, high)`, `num_points` draws uniform in the logarithm.
+
+    Names with a dot are given as `**{"surface.b": (1.0, 100.0)}`.
+    """
+    random = np.random.default_rng(seed)
+    for name, (low, high) in ranges.items():
+        if not 0 < low < high < np.inf:
+            raise ValueError(
+                f"{name} needs a range 0 < low < high for draws uniform in the logarithm, got {low, high}."
+            )
+    return {name: np.exp(random.uniform(*np.log(r), num_points)) for name, r in ranges.items()}
+
+
+def _size(dim: str, group: Mapping[str, Any]) -> int:
+    lengths = {name: len(jax.tree.leaves(v)[0]) for name, v in group.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"The axis {dim!r} needs lists of one length to vary together, got {lengths}.")
+    return next(iter(lengths.values()))
 
 
 def _chosen(metrics: Sequence[str] | Mapping[str, StreamedMetric]) -> dict[str, StreamedMetric]:
@@ -226,7 +259,7 @@ def _run_all(
     params: Any,
     num_steps: int,
     seed: np.uint32,
-    values: Mapping[str, Any],
+    values: Mapping[str, Mapping[str, Any]],
     metrics: tuple[StreamedMetric, ...],
     sizes: Mapping[str, int],
 ) -> list[np.ndarray]:
@@ -237,7 +270,8 @@ def _run_all(
     def chunk(first: int) -> Any:
         # The last chunk is filled up with its last point.
         index = np.unravel_index(np.minimum(np.arange(first, first + size), total - 1), tuple(sizes.values()))
-        at = {name: jax.tree.map(lambda v, i=i: v[i], values[name]) for name, i in zip(values, index, strict=True)}
+        groups = [jax.tree.map(lambda v, i=i: v[i], values[dim]) for dim, i in zip(values, index, strict=True)]
+        at = {name: v for group in groups for name, v in group.items()}
         return jax.device_get(_chunk(optimizer, surface, params, seed, at, num_steps=num_steps, metrics=metrics))
 
     # A loop on a CPU keeps one core busy; chunks side by side keep all.

@@ -60,6 +60,26 @@ def test_seeds_and_starts_are_axes_and_a_number_of_seeds_counts_from_the_seed():
             np.testing.assert_allclose(swept.final_loss[i, j], expected["final_loss"], rtol=1e-4)
 
 
+def test_hyperparameters_may_vary_together_along_one_axis():
+    pairs = {"learning_rate": [0.1, 0.2, 0.3], "b1": [0.5, 0.7, 0.9]}
+    swept = optviz.sweep(ADAM, VALLEY, VALLEY.start, 10, axes={"run": pairs, "surface.b": [1.0, 10.0]})
+    assert swept.final_loss.dims == ("run", "surface.b") and swept.b1.dims == ("run",)
+    for i, (rate, b1) in enumerate(zip(*pairs.values(), strict=True)):
+        expected = alone(ADAM.replace(learning_rate=rate, b1=b1), surfaces.Rosenbrock(b=10.0), VALLEY.start, 10)
+        np.testing.assert_allclose(swept.final_loss[i, 1], expected["final_loss"], rtol=1e-4)
+
+
+def test_a_random_design_is_uniform_in_the_logarithm_and_repeats_by_its_seed():
+    drawn = optviz.log_uniform(4000, seed=3, learning_rate=(1e-4, 1.0), **{"surface.b": (1.0, 100.0)})
+    decades = np.histogram(np.log10(drawn["learning_rate"]), bins=[-4, -3, -2, -1, 0])[0]
+    assert decades.sum() == 4000 and decades.min() > 900  # 1000 each, five standard deviations below
+    np.testing.assert_array_equal(
+        optviz.log_uniform(9, 3, b1=(0.1, 0.9))["b1"], optviz.log_uniform(9, 3, b1=(0.1, 0.9))["b1"]
+    )
+    swept = optviz.sweep(ADAM, VALLEY, VALLEY.start, 3, axes={"run": {k: v[:5] for k, v in drawn.items()}})
+    assert swept.sizes == {"run": 5} and swept["surface.b"].dims == ("run",)
+
+
 def test_chunks_of_any_size_give_the_same_result(monkeypatch):
     axes = {"learning_rate": np.geomspace(1e-3, 1.0, 7), "b1": [0.5, 0.9]}
     whole = optviz.sweep(ADAM, VALLEY, VALLEY.start, 30, axes=axes)
@@ -96,14 +116,22 @@ def test_a_metric_of_your_own():
     assert 0 < float(swept.soon[0]) <= 5 and np.isinf(swept.late[0])
 
 
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (1.0, 0.1), (-1.0, 1.0), (1.0, np.inf)])
+def test_a_range_without_a_logarithm_is_refused(bounds):
+    with pytest.raises(ValueError, match="learning_rate needs a range 0 < low < high"):
+        optviz.log_uniform(3, learning_rate=bounds)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        ({"axes": {}}, "at least one axis"),
         ({"axes": {"learning_rat": [0.1]}}, "learning_rate"),
         ({"axes": {"surface.c": [0.1]}}, "coefficient of rosenbrock"),
         ({"axes": {"learning_rate": []}}, "The axis 'learning_rate' needs a list of numbers"),
         ({"axes": {"learning_rate": ["a"]}}, "The axis 'learning_rate' needs a list of numbers"),
         ({"axes": {"surface.b": [-1.0]}}, "needs b > 0, got -1.0"),
+        ({"axes": {"run": {"learning_rate": [0.1], "b1": [0.5, 0.9]}}}, "lists of one length to vary together"),
         ({"axes": {"start": [[1.0, 2.0, 3.0]]}}, "The axis 'start' needs points like"),
         ({"optimizer": optax.adam(0.1)}, "learning_rate"),
         ({"metrics": ["final_los"]}, "final_loss"),
