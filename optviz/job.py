@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from optviz import metrics
 from optviz.optimizers import CATALOGUE
+from optviz.parallel import side_by_side
 from optviz.store import (
     describe_optimizer,
     describe_surface,
@@ -47,15 +45,7 @@ def record_rivals(
     optimizers: Sequence[Any], surface: LossSurface, start: Any, num_steps: int, key: int | None = None
 ) -> list[OptimizerTrace]:
     """One trace per optimizer, all from the same start with the same draws; programs are compiled side by side."""
-    # A context such as `jax.enable_x64(True)` holds for the thread that entered it.
-    double, device = jnp.zeros(()).dtype == jnp.float64, jax.default_device.value
-
-    def recorded(optimizer: Any) -> OptimizerTrace:
-        with jax.enable_x64(double), jax.default_device(device):
-            return record(optimizer, surface, start, num_steps, key=key)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(recorded, optimizers))
+    return side_by_side(lambda o: record(o, surface, start, num_steps, key=key), optimizers)
 
 
 def run(

@@ -10,7 +10,6 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +20,7 @@ from jaxtyping import Array, ScalarLike
 
 from optviz.metrics import DEFAULT_TOLERANCE, customary_loss, distance_to_nearest
 from optviz.optimizers import as_optimizer
+from optviz.parallel import side_by_side
 from optviz.trace import OptimizerStep, descend
 from surfaces.base import LossSurface, as_params, as_surface
 from surfaces.names import unknown_name
@@ -196,7 +196,7 @@ def log_uniform(num_points: int, seed: int = 0, **ranges: tuple[float, float]) -
             raise ValueError(
                 f"{name} needs a range 0 < low < high for draws uniform in the logarithm, got {low, high}."
             )
-    return {name: np.exp(random.uniform(*np.log(r), num_points)) for name, r in ranges.items()}
+    return {name: low * (high / low) ** random.random(num_points) for name, (low, high) in ranges.items()}
 
 
 def _size(dim: str, group: Mapping[str, Any]) -> int:
@@ -274,9 +274,7 @@ def _run_all(
         at = {name: v for group in groups for name, v in group.items()}
         return jax.device_get(_chunk(optimizer, surface, params, seed, at, num_steps=num_steps, metrics=metrics))
 
-    # A loop on a CPU keeps one core busy; chunks side by side keep all.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        chunks = list(pool.map(chunk, range(0, total, size)))
+    chunks = side_by_side(chunk, range(0, total, size))
     return [np.concatenate(parts)[:total] for parts in zip(*chunks, strict=True)]
 
 

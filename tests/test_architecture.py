@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = (
-    ("surfaces",),
+    ("surfaces", "optviz.parallel"),
     ("optviz.optimizers",),
     ("optviz.trace",),
     ("optviz.metrics",),

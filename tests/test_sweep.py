@@ -96,6 +96,13 @@ def test_divergence_is_a_result_with_a_flag_beside():
     assert (swept.attrs["optimizer"], swept.attrs["surface"], swept.attrs["num_steps"]) == ("gd", "rosenbrock", 50)
 
 
+def test_a_sweep_keeps_the_precision_of_the_caller(x64):
+    swept = optviz.sweep(ADAM, VALLEY, VALLEY.start, 10, axes={"learning_rate": [0.1]})
+    assert swept.final_loss.dtype == np.float64
+    expected = alone(ADAM.replace(learning_rate=0.1), VALLEY, VALLEY.start, 10)["final_loss"]
+    np.testing.assert_allclose(swept.final_loss[0], expected, rtol=1e-12)
+
+
 def test_other_values_compile_nothing():
     calls = []
 
