@@ -94,8 +94,7 @@ def behaviour(trace: Any) -> Int[Array, ""]:
     than rounding. monotone (0): none did.
     """
     losses = trace.losses
-    highest = jnp.fmax(losses[0], customary_loss(trace.surface))
-    diverged = ~jnp.isfinite(losses[-1]) | (losses[-1] > highest)
+    diverged = has_diverged(trace.surface, losses[0], losses[-1])
     slack = 8 * jnp.finfo(losses.dtype).eps * jnp.maximum(jnp.abs(losses[:-1]), jnp.abs(losses[1:]))
     rises = jnp.any(jnp.diff(losses) > slack)
     return jnp.where(diverged, 2, jnp.where(rises, 1, 0))
@@ -167,7 +166,12 @@ def _summary(curves: _Curves, tolerance: ScalarLike) -> dict[str, Array]:
     }
 
 
-def customary_loss(surface: LossSurface) -> Array:
+def has_diverged(surface: LossSurface, first: Array, last: Array) -> Array:
+    """Whether a run from loss `first` to loss `last` has diverged, as `behaviour` says it."""
+    return ~jnp.isfinite(last) | (last > jnp.fmax(first, _customary_loss(surface)))
+
+
+def _customary_loss(surface: LossSurface) -> Array:
     """The loss at the surface's own start; NaN for a plain function, which has none."""
     try:
         start = surface.start

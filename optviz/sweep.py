@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ScalarLike
 
-from optviz.metrics import DEFAULT_TOLERANCE, customary_loss, distance_to_nearest
+from optviz.metrics import DEFAULT_TOLERANCE, distance_to_nearest, has_diverged
 from optviz.optimizers import as_optimizer
 from optviz.parallel import side_by_side
 from optviz.trace import OptimizerStep, descend
@@ -65,10 +65,6 @@ def _lower(a: Array, b: Array) -> Array:
     return jnp.where(b < a, b, a)
 
 
-def _highest(end: End) -> Array:
-    return jnp.fmax(end.surface(end.start), customary_loss(end.surface))
-
-
 def steps_to_tolerance(tolerance: ScalarLike = DEFAULT_TOLERANCE) -> StreamedMetric:
     """`metrics.steps_to_tolerance` for a sweep, with a tolerance of your own."""
 
@@ -102,7 +98,7 @@ METRICS: dict[str, StreamedMetric] = {
     ),
     "diverged": StreamedMetric(
         "whether the end is not finite, or higher than the first loss and the loss at the surface's customary start",
-        lambda _, end: ~jnp.isfinite(end.loss) | (end.loss > _highest(end)),
+        lambda _, end: has_diverged(end.surface, end.surface(end.start), end.loss),
     ),
     "path_length": StreamedMetric(
         "total distance travelled, in parameter units",
@@ -229,9 +225,12 @@ def _axis(name: str, given: Any, optimizer: Any, surface: LossSurface, params: A
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iuf":
         raise ValueError(f"The axis {name!r} needs a list of numbers, got {given!r}.")
     if name == "seed":
+        if values.dtype.kind == "f" or values.min() < 0:
+            raise ValueError(f"The axis 'seed' needs whole numbers from 0 on, got {given!r}.")
         return values.astype(np.uint32)
     if name.startswith("surface."):
-        replaced(surface, name.removeprefix("surface.").split("."), values[0])
+        for extreme in (float(values.min()), float(values.max())):  # what a surface accepts is a range
+            replaced(surface, name.removeprefix("surface.").split("."), extreme)
         return values.astype(float)
     known = getattr(optimizer, "hyperparameters", {})
     if name not in known:

@@ -366,9 +366,6 @@ def _run(
 
     one_step = _apart(one_step) if apart else one_step
 
-    def go_on(carry: Any, num_steps: int) -> Any:
-        return jax.lax.scan(lambda carry, _: (one_step(carry)[0], None), carry, length=num_steps)[0]
-
     def advance(carry: Any, _: None = None) -> tuple[Any, None]:
         return one_step(carry)[0], None
 

@@ -34,19 +34,21 @@ def test_a_point_over_a_hyperparameter_is_the_run_recorded_alone(name):
 
 
 @pytest.mark.parametrize(
-    ("axis", "values", "run"),
+    ("axis", "values", "noisy"),
     [
-        ("surface.surface.condition_number", [2.0, 50.0], lambda c, s: (surfaces.QuadraticBowl(condition_number=c), s)),
-        ("surface.gradient_scale", [0.0, 1.0], lambda c, s: (surfaces.QuadraticBowl(), s)),
+        ("surface.gradient_scale", [0.0, 1.0], lambda scale: surfaces.Noisy(NOISY.surface, gradient_scale=scale)),
+        (
+            "surface.surface.condition_number",
+            [2.0, 50.0],
+            lambda number: surfaces.Noisy(surfaces.QuadraticBowl(condition_number=number), gradient_scale=0.5),
+        ),
     ],
 )
-def test_coefficients_of_a_wrapper_and_of_what_it_wraps_are_axes(axis, values, run):
+def test_coefficients_of_a_wrapper_and_of_what_it_wraps_are_axes(axis, values, noisy):
     start = [1.0, 2.0]
     swept = optviz.sweep(ADAM, NOISY, start, 10, axes={axis: values})
     for i, value in enumerate(values):
-        inner, _ = run(value, start)
-        scale = value if axis == "surface.gradient_scale" else 0.5
-        expected = alone(ADAM, surfaces.Noisy(inner, gradient_scale=scale), start, 10)
+        expected = alone(ADAM, noisy(value), start, 10)
         np.testing.assert_allclose(swept.final_loss[i], expected["final_loss"], rtol=1e-4)
 
 
@@ -137,7 +139,8 @@ def test_a_range_without_a_logarithm_is_refused(bounds):
         ({"axes": {"surface.c": [0.1]}}, "coefficient of rosenbrock"),
         ({"axes": {"learning_rate": []}}, "The axis 'learning_rate' needs a list of numbers"),
         ({"axes": {"learning_rate": ["a"]}}, "The axis 'learning_rate' needs a list of numbers"),
-        ({"axes": {"surface.b": [-1.0]}}, "needs b > 0, got -1.0"),
+        ({"axes": {"surface.b": [1.0, -1.0]}}, "needs b > 0, got -1.0"),
+        ({"axes": {"seed": [1, -1]}}, "The axis 'seed' needs whole numbers from 0 on"),
         ({"axes": {"run": {"learning_rate": [0.1], "b1": [0.5, 0.9]}}}, "lists of one length to vary together"),
         ({"axes": {"start": [[1.0, 2.0, 3.0]]}}, "The axis 'start' needs points like"),
         ({"optimizer": optax.adam(0.1)}, "learning_rate"),
