@@ -25,7 +25,7 @@ from optviz.optimizers import (
     optimizer,
     schedules,
 )
-from optviz.sweep import log_uniform, sweep
+from optviz.sweeps import log_uniform, sweep
 from optviz.trace import SCALARS, OptimizerStep, OptimizerTrace, record
 
 if TYPE_CHECKING:

@@ -5,30 +5,25 @@ Bad input ends with exit code 2 and one sentence, before anything is computed or
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import math
-import os
 import shlex
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jax
 import numpy as np
-import platformdirs
 import typer
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 import optviz
 import surfaces
 from optviz import job, metrics
-from optviz.store import json_number
+from optviz.arguments import parse_optimizer, parse_start, parse_surface, require_writable
+from optviz.manifest import json_number
+from optviz.terminal import console, errors, one_sentence, prepare
 from optviz.trace import OptimizerTrace
 
 app = typer.Typer(
@@ -38,27 +33,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
-errors = Console(stderr=True)
-
 # What a surface, an optimizer, the compiler or a picture raises for numbers that make no sense, or no room.
 _REFUSALS = (ValueError, TypeError, OverflowError, RuntimeError)
 
 
 def main() -> None:
-    """The console script: compiled programs are kept between runs, then the command line."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name with an umlaut is no reason to fail on an ASCII terminal
-            stream.reconfigure(errors="replace")
-    use_compilation_cache()
+    """The console script."""
+    prepare()
     app()
-
-
-def use_compilation_cache() -> None:
-    """Keep compiled programs in the user's cache folder, unless JAX has been told where to keep them."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", platformdirs.user_cache_dir("optviz"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @app.callback(invoke_without_command=True)
@@ -93,7 +75,7 @@ def run(
         descended = parse_surface(surface)
         at = parse_start(start, descended)
         key = _checked(steps=steps, seed=seed, noise=noise, tolerance=tolerance)
-        _writable("--out", out)
+        require_writable("--out", out)
         if noise:
             descended = surfaces.Noisy(descended, gradient_scale=noise)
     with one_sentence(_REFUSALS):
@@ -122,74 +104,6 @@ def list_(what: Annotated[Literal["optimizers", "surfaces"], typer.Argument()]) 
     console.print(optimizer_table() if what == "optimizers" else surface_table())
 
 
-@contextlib.contextmanager
-def one_sentence(kinds: tuple[type[Exception], ...] = (ValueError, TypeError, OSError)) -> Iterator[None]:
-    """Turn an error about the user's input into one sentence on stderr and exit code 2."""
-    try:
-        yield
-    except kinds as error:
-        reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else error
-        errors.print(f"[bold red]optviz:[/bold red] {escape(str(reason))}", soft_wrap=True, highlight=False)
-        raise typer.Exit(2) from None
-
-
-def parse_optimizer(text: str) -> optviz.OptimizerSpec:
-    """`adam:learning_rate=0.02,b1=0.8` as an optimizer of the catalogue."""
-    name, values = _parse_spec(text)
-    return optviz.optimizer(name, **values)
-
-
-def parse_surface(text: str) -> surfaces.LossSurface:
-    """`quadratic_bowl:condition_number=100` as a surface of the catalogue."""
-    name, values = _parse_spec(text)
-    return surfaces.surface(name, **values)
-
-
-def parse_start(text: str | None, surface: surfaces.LossSurface) -> Any:
-    """`-2,2` as a starting point of `surface`; its own if there is no text."""
-    if text is None:
-        return surface.start
-    numbers = [_number(part, "--start") for part in text.split(",")]
-    shape = getattr(surface.start, "shape", None)
-    if shape is None:
-        raise ValueError(f"{surface.name} has a tree of parameters, which --start cannot give; leave it out.")
-    if shape != (len(numbers),):
-        raise ValueError(f"--start needs {math.prod(shape)} numbers for {surface.name}, got {len(numbers)}: {text}")
-    return np.array(numbers, dtype=float)
-
-
-def _parse_spec(text: str) -> tuple[str, dict[str, Any]]:
-    name, _, rest = text.partition(":")
-    pairs = [part.partition("=") for part in rest.split(",")] if rest else []
-    for key, equals, value in pairs:
-        if not (key and equals and value):
-            raise ValueError(f"Expected NAME:KEY=VALUE,KEY=VALUE, got {text!r}.")
-    return name.strip(), {key.strip(): _value(value.strip(), key.strip()) for key, _, value in pairs}
-
-
-def _value(text: str, what: str) -> Any:
-    """A flag, a number, or the word itself."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return int(text)
-    except ValueError:
-        return _number(text, what) if any(c.isdigit() for c in text) or text.lower() in _NOT_FINITE else text
-
-
-_NOT_FINITE = ("nan", "inf", "-inf", "infinity", "-infinity")
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(f"{what} must be a number, got {text.strip()!r}.") from None
-    if not math.isfinite(number):
-        raise ValueError(f"{what} must be a finite number, got {text.strip()}.")
-    return number
-
-
 def _checked(*, steps: int, seed: int, noise: float, tolerance: float) -> int:
     """The seed, once the numbers are known to be sensible."""
     if not 1 <= steps < 2**31:
@@ -203,15 +117,6 @@ def _checked(*, steps: int, seed: int, noise: float, tolerance: float) -> int:
     return seed
 
 
-def _writable(option: str, folder: Path) -> None:
-    """Refuse a folder that cannot be written, before any work is done for it."""
-    nearest = folder.absolute()
-    while not nearest.exists():
-        nearest = nearest.parent
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise ValueError(f"{option}: cannot write to {folder}: {nearest} is not a writable folder.")
-
-
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="An optimizer or a surface.")],
@@ -223,7 +128,7 @@ def show(
         filename = picture or Path("runs") / "show" / f"{name}.png"
         if filename.suffix.lower() not in (".png", ".svg", ".pdf"):
             raise ValueError(f"--picture must end in .png, .svg or .pdf, got {filename}.")
-        _writable("--picture", filename.parent)
+        require_writable("--picture", filename.parent)
     from optviz.plotting.files import save_picture
 
     if isinstance(shown, optviz.OptimizerEntry):

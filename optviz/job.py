@@ -12,18 +12,11 @@ import jax
 import numpy as np
 
 from optviz import metrics
+from optviz.folders import publish, scratch_folder
+from optviz.manifest import describe_optimizer, describe_surface, environment, json_number
 from optviz.optimizers import CATALOGUE
 from optviz.parallel import side_by_side
-from optviz.store import (
-    describe_optimizer,
-    describe_surface,
-    environment,
-    json_number,
-    publish,
-    scratch_folder,
-    write_csv,
-    write_json,
-)
+from optviz.store import write_csv, write_json
 from optviz.trace import OptimizerTrace, record
 from surfaces.base import LossSurface
 

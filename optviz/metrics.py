@@ -59,8 +59,18 @@ def distances(trace: Any) -> Float[Array, " points"]:
 
 def distance_to_nearest(surface: LossSurface, params: Any) -> Float[Array, ""]:
     """The distance from a point to the nearest known minimum, in parameter units; NaN if none is known."""
-    to_each = [_norm(_difference(params, minimum)) for minimum in surface.minima]
+    to_each = _distances_to_minima(surface, params)
     return jnp.min(jnp.stack(to_each)) if to_each else jnp.asarray(jnp.nan)
+
+
+def nearest_minimum(surface: LossSurface, params: Any) -> Int[Array, ""]:
+    """The index in `surface.minima` of the known minimum nearest to a point; -1 if none is known."""
+    to_each = _distances_to_minima(surface, params)
+    return jnp.argmin(jnp.stack(to_each)).astype(jnp.int32) if to_each else jnp.asarray(-1, jnp.int32)
+
+
+def _distances_to_minima(surface: LossSurface, params: Any) -> list[Array]:
+    return [_norm(_difference(params, minimum)) for minimum in surface.minima]
 
 
 def distance_to_minimum(trace: Any) -> Float[Array, ""]:

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import dataclasses
-import itertools
 import json
-import platform
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +12,10 @@ import jax
 import numpy as np
 
 from optviz import metrics
-from optviz.optimizers.schedules import Schedule
+from optviz.manifest import describe_optimizer, describe_surface, json_number
 from optviz.trace import OptimizerTrace
-from surfaces.base import LossSurface
 
 FORMAT = "optviz-traces/1"
-PACKAGES = ("optviz", "jax", "jaxlib", "optax", "equinox", "numpy")
 
 
 def columns(trace: OptimizerTrace) -> dict[str, np.ndarray]:
@@ -96,69 +86,6 @@ def describe_trace(trace: OptimizerTrace) -> dict[str, Any]:
     }
 
 
-def describe_optimizer(optimizer: Any) -> dict[str, Any]:
-    """An optimizer's name, hyperparameters and options as JSON data; a schedule as the text that it prints."""
-    hyperparameters = getattr(optimizer, "hyperparameters", {})
-    options = dict(getattr(optimizer, "options", ()))
-    return {
-        "name": optimizer.name,
-        "hyperparameters": {k: _json_value(v) for k, v in hyperparameters.items()},
-        "options": {k: v if isinstance(v, bool | int | str) else repr(v) for k, v in options.items()},
-    }
-
-
-def describe_surface(surface: Any) -> dict[str, Any]:
-    """A surface as JSON data: name, coefficients, whole-number and other settings, and the surfaces it is made of."""
-    fields = {f.name: getattr(surface, f.name) for f in dataclasses.fields(surface)}
-    settings = {k: v for k, v in fields.items() if k not in surface.coefficients}
-    return {
-        "name": surface.name,
-        "coefficients": {k: _json_value(v) for k, v in surface.coefficients.items()},
-        "settings": {k: v for k, v in settings.items() if isinstance(v, bool | int | str)},
-        **{k: describe_surface(v) for k, v in settings.items() if isinstance(v, LossSurface)},
-    }
-
-
-def environment() -> dict[str, Any]:
-    """What a run depends on besides its arguments: versions, device, precision."""
-    return {
-        "python": platform.python_version(),
-        "platform": f"{sys.platform}-{platform.machine()}",
-        "device": jax.devices()[0].device_kind,
-        "x64": jax.numpy.result_type(float) == np.float64,
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-
-
-@contextlib.contextmanager
-def scratch_folder(parent: str | Path) -> Iterator[Path]:
-    """A temporary folder under `parent`, gone after the block unless `publish` has renamed it: no half-written runs."""
-    parent = Path(parent)
-    parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=parent))
-    scratch.chmod(0o755)
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def publish(folder: Path, target: Path) -> Path:
-    """Rename a finished `folder` to `target`, or to the first free numbered name beside it; the name it got."""
-    numbered = (target.with_name(f"{target.name}-{n}") for n in itertools.count(2))
-    for candidate in itertools.chain([target], numbered):
-        if not candidate.exists():
-            return folder.rename(candidate)
-    raise AssertionError("unreachable: the numbers never end")
-
-
-def json_number(value: Any) -> Any:
-    """`value` as JSON can hold it: non-finite floats as text."""
-    if isinstance(value, float) and not np.isfinite(value):
-        return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
 def _parameter_columns(name: str, leaf: np.ndarray) -> dict[str, np.ndarray]:
     """One column per number of a leaf `(T + 1, ...)`."""
     if leaf.ndim == 1:
@@ -173,9 +100,3 @@ def _digits(value: Any) -> str:
     if isinstance(value, np.integer):
         return str(int(value))
     return format(float(value), ".9g" if value.dtype.itemsize <= 4 else ".17g")
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, Schedule):
-        return repr(value)
-    return jax.tree.map(json_number, np.asarray(value).tolist())

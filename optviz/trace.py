@@ -9,7 +9,7 @@ import dataclasses
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -395,6 +395,16 @@ def _on_cpu(params: Any) -> bool:
     return leaves[0].device.platform == "cpu" if leaves else jax.default_backend() == "cpu"
 
 
+class Descent(NamedTuple):
+    """A run that is over: where it is judged, its optimizer's state, its loss, the total of its rows, the rows kept."""
+
+    params: Any
+    opt_state: Any
+    loss: Array
+    total: Any
+    rows: Any
+
+
 def descend(
     optimizer: Any,
     surface: LossSurface,
@@ -403,20 +413,21 @@ def descend(
     key: PRNGKeyArray | None,
     total: Any,
     add: Callable[[Any, OptimizerStep], Any],
-) -> tuple[Any, Array, Any]:
-    """The loop of `record` without rows, each folded into `total`: where the run is judged, its loss, the total."""
+    keep: Callable[[OptimizerStep], Any] = lambda row: None,
+) -> Descent:
+    """The loop of `record` inside a program of its own: each row is folded into `total`, and `keep(row)` is stacked."""
     _check_shape(surface, params)
     step = partial(_step, optimizer, surface, key)
 
-    def one_step(carry: Any, _: None) -> tuple[Any, None]:
+    def one_step(carry: Any, _: None) -> tuple[Any, Any]:
         at, total = carry
         at, row = step(at)
-        return (at, add(total, row)), None
+        return (at, add(total, row)), keep(row)
 
     start = _stable(lambda at: step(at)[0], (jnp.int32(0), params, optimizer.init(params)))
-    ((_, params, state), total), _ = jax.lax.scan(one_step, (start, total), length=num_steps)
+    ((_, params, state), total), rows = jax.lax.scan(one_step, (start, total), length=num_steps)
     end = evaluation_params(state, params)
-    return end, surface(end), total
+    return Descent(end, state, surface(end), total, rows)
 
 
 def _apart(function: Callable[..., Any]) -> Callable[..., Any]:

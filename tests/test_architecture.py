@@ -9,15 +9,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = (
-    ("surfaces", "optviz.parallel"),
+    ("surfaces", "optviz.parallel", "optviz.terminal"),
     ("optviz.optimizers",),
-    ("optviz.trace",),
-    ("optviz.metrics",),
-    ("optviz.sweep",),
+    ("optviz.trace", "optviz.arguments", "optviz.manifest"),
+    ("optviz.metrics", "optviz.folders"),
+    ("optviz.sweeps",),
     ("optviz.plotting", "optviz.store"),
     ("optviz.job",),
-    ("experiments",),
     ("optviz",),
+    ("experiments",),
     ("optviz.cli",),
 )
 MODULES = sorted(p for top in ("optviz", "surfaces", "experiments") for p in (ROOT / top).rglob("*.py"))

@@ -10,7 +10,9 @@ import pytest
 
 import optviz
 import surfaces
-from optviz.store import columns, describe_surface, publish, scratch_folder
+from optviz.folders import publish, scratch_folder
+from optviz.manifest import describe_surface
+from optviz.store import columns
 
 
 def run(num_steps=9, **kwargs):

@@ -1,7 +1,5 @@
 """A sweep is many runs at once: each point of it equals the run recorded alone."""
 
-import sys
-
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -10,7 +8,7 @@ import pytest
 import optviz
 import surfaces
 from optviz import metrics
-from optviz.sweep import METRICS, steps_to_tolerance
+from optviz.sweeps import METRICS, program, steps_to_tolerance
 
 VALLEY = surfaces.Rosenbrock()
 NOISY = surfaces.Noisy(surfaces.QuadraticBowl(), gradient_scale=0.5)
@@ -18,7 +16,10 @@ ADAM = optviz.optimizer("adam", learning_rate=0.3)
 
 
 def alone(optimizer, surface, start, num_steps, key=0):
-    return metrics.summary(optviz.record(optimizer, surface, start, num_steps, key=key))
+    trace = optviz.record(optimizer, surface, start, num_steps, key=key)
+    result = metrics.summary(trace)
+    nearest = -1 if result["diverged"] else int(metrics.nearest_minimum(surface, trace.final_params))
+    return {**result, "nearest_minimum": nearest}
 
 
 @pytest.mark.parametrize("name", ["gd", "adam", "schedule_free_sgd", "lbfgs", "polyak_sgd", "sam"])
@@ -85,7 +86,7 @@ def test_a_random_design_is_uniform_in_the_logarithm_and_repeats_by_its_seed():
 def test_chunks_of_any_size_give_the_same_result(monkeypatch):
     axes = {"learning_rate": np.geomspace(1e-3, 1.0, 7), "b1": [0.5, 0.9]}
     whole = optviz.sweep(ADAM, VALLEY, VALLEY.start, 30, axes=axes)
-    monkeypatch.setattr(sys.modules[optviz.sweep.__module__], "RUNS_PER_CHUNK", 3)
+    monkeypatch.setattr(program, "RUNS_PER_CHUNK", 3)
     chunked = optviz.sweep(ADAM, VALLEY, VALLEY.start, 30, axes=axes)
     for metric in whole:
         np.testing.assert_allclose(chunked[metric], whole[metric], rtol=1e-4)

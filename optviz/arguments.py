@@ -1,0 +1,79 @@
+"""Words of the command line as optimizers, surfaces and points."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import surfaces
+from optviz.optimizers import OptimizerSpec, optimizer
+
+
+def parse_optimizer(text: str) -> OptimizerSpec:
+    """`adam:learning_rate=0.02,b1=0.8` as an optimizer of the catalogue."""
+    name, values = _parse_spec(text)
+    return optimizer(name, **values)
+
+
+def parse_surface(text: str) -> surfaces.LossSurface:
+    """`quadratic_bowl:condition_number=100` as a surface of the catalogue."""
+    name, values = _parse_spec(text)
+    return surfaces.surface(name, **values)
+
+
+def parse_start(text: str | None, surface: surfaces.LossSurface) -> Any:
+    """`-2,2` as a starting point of `surface`; its own if there is no text."""
+    if text is None:
+        return surface.start
+    numbers = [_number(part, "--start") for part in text.split(",")]
+    shape = getattr(surface.start, "shape", None)
+    if shape is None:
+        raise ValueError(f"{surface.name} has a tree of parameters, which --start cannot give; leave it out.")
+    if shape != (len(numbers),):
+        raise ValueError(f"--start needs {math.prod(shape)} numbers for {surface.name}, got {len(numbers)}: {text}")
+    return np.array(numbers, dtype=float)
+
+
+def _parse_spec(text: str) -> tuple[str, dict[str, Any]]:
+    name, _, rest = text.partition(":")
+    pairs = [part.partition("=") for part in rest.split(",")] if rest else []
+    for key, equals, value in pairs:
+        if not (key and equals and value):
+            raise ValueError(f"Expected NAME:KEY=VALUE,KEY=VALUE, got {text!r}.")
+    return name.strip(), {key.strip(): _value(value.strip(), key.strip()) for key, _, value in pairs}
+
+
+def _value(text: str, what: str) -> Any:
+    """A flag, a number, or the word itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return int(text)
+    except ValueError:
+        return _number(text, what) if any(c.isdigit() for c in text) or text.lower() in _NOT_FINITE else text
+
+
+_NOT_FINITE = ("nan", "inf", "-inf", "infinity", "-infinity")
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{what} must be a number, got {text.strip()!r}.") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{what} must be a finite number, got {text.strip()}.")
+    return number
+
+
+def require_writable(option: str, folder: Path) -> None:
+    """Refuse a folder that cannot be written, before any work is done for it."""
+    nearest = folder.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"{option}: cannot write to {folder}: {nearest} is not a writable folder.")

@@ -1,0 +1,174 @@
+"""Where the blocks of a sweep run: on this machine, on many devices in one program, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from optviz.parallel import side_by_side
+from optviz.sweeps.axes import Axes, Block
+from optviz.sweeps.program import Program, Results, on_host, run_points
+
+Write = Callable[[int, Block, tuple[int, ...], Results], None]
+
+
+class Work(NamedTuple):
+    """Blocks to run: `numbers` among all blocks of `axes`, cut to `shape`."""
+
+    program: Program
+    axes: Axes
+    shape: tuple[int, ...]
+    numbers: Sequence[int]
+    is_missing: Callable[[int], bool]
+    write: Write
+    advance: Callable[[], None]
+
+
+def devices_in_one_program() -> Mesh | None:
+    """All devices, of all processes, as a mesh; None where there is one, or where the caller has chosen one."""
+    devices = jax.devices()
+    if len(devices) == 1 or jax.default_device.value is not None:
+        return None
+    return jax.make_mesh((len(devices),), ("runs",), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def on_this_machine(work: Work) -> None:
+    """One device: a thread per core, since XLA loops on one core at a time."""
+    blocks = work.axes.blocks(work.shape)
+
+    def run(number: int) -> None:
+        if work.is_missing(number):
+            results = on_host(run_points(work.program, work.axes.at(blocks[number], work.shape)))
+            work.write(number, blocks[number], work.shape, results)
+        work.advance()
+
+    side_by_side(run, work.numbers)
+
+
+def on_a_mesh(work: Work, mesh: Mesh) -> None:
+    """Many devices: each block is shared among them; every process takes the same blocks in the same order."""
+    blocks = work.axes.blocks(work.shape)
+    sharding = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
+    for number in _missing_anywhere(work.numbers, len(blocks)):
+        points = work.axes.at(blocks[number], work.shape)
+        length = len(jax.tree.leaves(points)[0])
+        padded = length + -length % mesh.size
+
+        def shared(x: Any, length: int = length, padded: int = padded) -> jax.Array:
+            x = x[np.minimum(np.arange(padded), length - 1)]
+            return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+        results = on_host(run_points(work.program, jax.tree.map(shared, points), mesh=mesh))
+        work.write(number, blocks[number], work.shape, _first(results, length))
+        work.advance()
+
+
+def _missing_anywhere(numbers: Sequence[int], num_blocks: int) -> list[int]:
+    """The blocks that some process of the program still needs: stores on machines apart may differ."""
+    if jax.process_count() == 1:
+        return list(numbers)
+    from jax.experimental.multihost_utils import process_allgather
+
+    mine = np.isin(np.arange(num_blocks), numbers)
+    return np.flatnonzero(np.any(process_allgather(mine), axis=0)).tolist()
+
+
+def _first(results: Results, length: int) -> Results:
+    """The results of the first `length` points."""
+    return Results(
+        jax.tree.map(lambda x: x[:length], results.metrics),
+        jax.tree.map(lambda x: x[:, :length], results.rows),
+        jax.tree.map(lambda x: x[:length], results.ends),
+    )
+
+
+@contextlib.contextmanager
+def dask_client(executor: Any) -> Iterator[Any]:
+    """The client that `executor` is, or one connected to the scheduler whose address it is."""
+    if not isinstance(executor, str):
+        yield executor
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError("A Dask scheduler needs the extra `distributed`: pip install 'optviz[distributed]'.") from None
+    try:
+        client = Client(executor, timeout=10)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"No Dask scheduler answers at {executor!r}: {error}.") from None
+    with client:
+        yield client
+
+
+def on_dask(work: Work, client: Any) -> None:
+    """A Dask cluster: every block is a task, which is given to another worker if its own dies."""
+    from distributed import as_completed
+
+    blocks = work.axes.blocks(work.shape)
+    token, double = uuid.uuid4().hex, jnp.zeros(()).dtype == jnp.float64
+    waiting = iter(work.numbers)
+    numbers: dict[Any, int] = {}
+
+    def submit() -> Iterator[Any]:
+        for number in waiting:
+            if not work.is_missing(number):
+                work.advance()
+                continue
+            points = work.axes.at(blocks[number], work.shape)
+            task = client.submit(_task, token, work.program, points, double, pure=False, retries=3)
+            numbers[task] = number
+            yield task
+
+    tasks = submit()
+    # No more tasks at a time than keep all workers busy: results wait in memory until they are written.
+    limit = 2 * max(1, sum(client.nthreads().values()))
+    queue = as_completed(list(itertools.islice(tasks, limit)))
+    for task in queue:
+        number = numbers.pop(task)
+        work.write(number, blocks[number], work.shape, task.result())
+        work.advance()
+        queue.update(list(itertools.islice(tasks, 1)))
+
+
+_PROGRAMS: dict[str, Program] = {}
+
+
+def _task(token: str, program: Program, points: Any, double: bool) -> Results:
+    """A block on a worker. Each task brings a copy of the program; the first is used by all, so it is compiled once."""
+    if token not in _PROGRAMS:
+        _PROGRAMS.clear()
+    with jax.enable_x64(double):
+        return on_host(run_points(_PROGRAMS.setdefault(token, program), points))
+
+
+@contextlib.contextmanager
+def progress_bar(num_blocks: int, wanted: bool | None) -> Iterator[Callable[[], None]]:
+    """What to call after each block: it moves a bar on stderr, by default on a terminal or in a notebook only."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    shown = (console.is_terminal or console.is_jupyter) and jax.process_index() == 0 if wanted is None else wanted
+    if not shown:
+        yield lambda: None
+        return
+    left = (TextColumn("left"), TimeRemainingColumn())
+    columns = (TextColumn("sweep"), BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeElapsedColumn(), *left)
+    with Progress(*columns, console=console, transient=wanted is None) as bar:
+        task = bar.add_task("sweep", total=num_blocks)
+        yield lambda: bar.advance(task)
