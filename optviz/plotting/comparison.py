@@ -111,7 +111,7 @@ def draw_curves(ax: Axes, traces: Sequence[Any], curves: Sequence[Curve | None],
     labels = [style.legend_label(name, trace) for name, trace in zip(names, traces, strict=True)]
     drawn = [(*rest, *curve) for *rest, curve in zip(names, labels, curves, strict=True) if curve is not None]
     values = [curve for *_, curve in drawn]
-    log = _suits_log(values) if log is None else log
+    log = suits_log(values) if log is None else log
     ax.set_yscale("log" if log else "linear")
     ax.set_ylim(*value_limits(values, [name != label for name, label, *_ in drawn], log))
     for name, label, index, curve in drawn:
@@ -154,7 +154,7 @@ def _tidy(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
-def _suits_log(curves: Sequence[np.ndarray]) -> bool:
+def suits_log(curves: Sequence[np.ndarray]) -> bool:
     """Whether the values call for a logarithmic axis: none is below zero, and they span a decade."""
     values = np.concatenate(curves)
     values = values[np.isfinite(values)]
