@@ -38,6 +38,50 @@ def parse_start(text: str | None, surface: surfaces.LossSurface) -> Any:
     return np.array(numbers, dtype=float)
 
 
+def parse_axis(text: str) -> tuple[str, Any]:
+    """An axis of a sweep: `b1=0.5,0.9`, `learning_rate=1e-3:1:20:log`, `b2=0:1:5`, `seed=10`, `start=-2,2;1,1`."""
+    name, equals, values = (part.strip() for part in text.partition("="))
+    if not (name and equals and values):
+        raise ValueError(
+            f"--axis needs NAME=VALUE,VALUE or NAME=LOW:HIGH:COUNT or NAME=LOW:HIGH:COUNT:log, got {text!r}."
+        )
+    if ":" in values:
+        return name, _spaced(name, values)
+    if name == "start":
+        return name, [[_number(x, name) for x in point.split(",")] for point in values.split(";")]
+    if name == "seed":
+        seeds = [_whole(x, name) for x in values.split(",")]
+        return name, seeds[0] if len(seeds) == 1 else seeds
+    return name, [_number(x, name) for x in values.split(",")]
+
+
+def _spaced(name: str, text: str) -> np.ndarray:
+    """`LOW:HIGH:COUNT` evenly spaced, with `:log` in the logarithm."""
+    low, high, count, *scale = text.split(":") + ["1"] * (2 - text.count(":"))
+    ends, number = (_number(low, name), _number(high, name)), _whole(count, name)
+    if text.count(":") < 2 or scale not in ([], ["log"]) or number < 1:
+        raise ValueError(f"The axis {name} needs LOW:HIGH:COUNT or LOW:HIGH:COUNT:log with a count from 1, got {text}.")
+    if scale and min(ends) <= 0:
+        raise ValueError(f"The axis {name} needs ends above 0 to be spaced in the logarithm, got {text}.")
+    return np.geomspace(*ends, number) if scale else np.linspace(*ends, number)
+
+
+def parse_range(text: str) -> tuple[str, tuple[float, float]]:
+    """`learning_rate=1e-4:1`: a range to draw from."""
+    name, _, values = (part.strip() for part in text.partition("="))
+    low, colon, high = values.partition(":")
+    if not (name and colon):
+        raise ValueError(f"--random needs NAME=LOW:HIGH, got {text!r}.")
+    return name, (_number(low, name), _number(high, name))
+
+
+def _whole(text: str, what: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{what} must be a whole number, got {text.strip()!r}.") from None
+
+
 def _parse_spec(text: str) -> tuple[str, dict[str, Any]]:
     name, _, rest = text.partition(":")
     pairs = [part.partition("=") for part in rest.split(",")] if rest else []

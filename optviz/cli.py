@@ -5,6 +5,7 @@ Bad input ends with exit code 2 and one sentence, before anything is computed or
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import shlex
@@ -18,9 +19,10 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+import experiments.report
 import optviz
 import surfaces
-from optviz import job, metrics
+from optviz import job, metrics, sweep_command
 from optviz.arguments import parse_optimizer, parse_start, parse_surface, require_writable
 from optviz.manifest import json_number
 from optviz.terminal import console, errors, one_sentence, prepare
@@ -98,10 +100,27 @@ def run(
             console.print(f"No {picture}: {escape(reason)}", soft_wrap=True)
 
 
+app.command("sweep", no_args_is_help=True)(sweep_command.sweep)
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+def experiment(
+    name: Annotated[str, typer.Argument(help="One of optviz list experiments.")],
+    words: Annotated[list[str] | None, typer.Argument(help="Its own options.")] = None,
+) -> None:
+    """Ask one of the questions of `optviz list experiments`; --help after its name shows its options."""
+    with one_sentence():
+        if name not in experiments.NAMES:
+            raise ValueError(surfaces.unknown_name("experiment", name, experiments.NAMES))
+    module = importlib.import_module(f"experiments.{name}")
+    experiments.report.script(module.main, words or [], f"optviz experiment {name}")
+
+
 @app.command("list")
-def list_(what: Annotated[Literal["optimizers", "surfaces"], typer.Argument()]) -> None:
-    """List the catalogue of optimizers or of surfaces."""
-    console.print(optimizer_table() if what == "optimizers" else surface_table())
+def list_(what: Annotated[Literal["optimizers", "surfaces", "experiments"], typer.Argument()]) -> None:
+    """List the catalogue of optimizers, of surfaces or of experiments."""
+    tables = {"optimizers": optimizer_table, "surfaces": surface_table, "experiments": experiment_table}
+    console.print(tables[what]())
 
 
 def _checked(*, steps: int, seed: int, noise: float, tolerance: float) -> int:
@@ -184,6 +203,16 @@ def surface_table() -> Table:
             str(len(surface.minima)),
             escape(summary_of(surface)),
         )
+    return table
+
+
+def experiment_table() -> Table:
+    """The experiments, a line each."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"{len(experiments.NAMES)} experiments", title_justify="left")
+    for heading in ("name", "question"):
+        table.add_column(heading, no_wrap=heading == "name")
+    for name in experiments.NAMES:
+        table.add_row(name, escape(importlib.import_module(f"experiments.{name}").QUESTION))
     return table
 
 

@@ -18,6 +18,7 @@ LAYERS = (
     ("optviz.job",),
     ("optviz",),
     ("experiments",),
+    ("optviz.sweep_command",),
     ("optviz.cli",),
 )
 MODULES = sorted(p for top in ("optviz", "surfaces", "experiments") for p in (ROOT / top).rglob("*.py"))

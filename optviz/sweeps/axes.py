@@ -94,6 +94,8 @@ def _values(name: str, given: Any, optimizer: Any, surface: LossSurface, params:
     if name == "start":
         return _starts(given, params)
     if name == "seed" and isinstance(given, int):
+        if given < 1:
+            raise ValueError(f"The axis 'seed' needs a list of seeds or how many, at least 1, got {given}.")
         given = np.arange(seed, seed + given)
     values = _numbers(name, given)
     if name == "seed":

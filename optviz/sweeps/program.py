@@ -20,9 +20,11 @@ from optviz.sweeps.metrics import End, StreamedMetric
 from optviz.trace import OptimizerStep, descend
 from surfaces.base import LossSurface
 
-RUNS_PER_CHUNK = 16_384
-"""On a CPU: more fall out of its cache. An accelerator takes as many as `BYTES_PER_CHUNK` allows."""
 BYTES_PER_CHUNK = 2**28
+RUNS_PER_CHUNK = 16_384
+"""On a CPU: more at once fall out of its cache."""
+ROW_BYTES_PER_CHUNK = 2**25
+"""On a CPU: larger pieces of memory go back to the system after each block, and every page of the next is new."""
 
 
 class Program(eqx.Module):
@@ -76,9 +78,9 @@ def _initial_state(program: Program) -> Any:
 def runs_at_once(program: Program, at: Mapping[str, Any], accelerated: bool) -> int:
     """How many runs fit in the bound on memory: parameters and state, before and after, as much again, and rows."""
     state = jax.tree.leaves((program.params, _initial_state.eval_shape(program)))
-    kept = jax.tree.leaves(results_of_one(program, at))
-    each = 4 * sum(map(_bytes, state)) + 2 * sum(map(_bytes, kept))
-    return max(1, min(BYTES_PER_CHUNK if accelerated else RUNS_PER_CHUNK, BYTES_PER_CHUNK // each))
+    kept = sum(map(_bytes, jax.tree.leaves(results_of_one(program, at))))
+    most = BYTES_PER_CHUNK // (4 * sum(map(_bytes, state)) + 2 * kept)
+    return max(1, most if accelerated else min(most, RUNS_PER_CHUNK, ROW_BYTES_PER_CHUNK // kept))
 
 
 def _bytes(x: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -56,19 +57,22 @@ def on_this_machine(work: Work) -> None:
 def on_a_mesh(work: Work, mesh: Mesh) -> None:
     """Many devices: each block is shared among them; every process takes the same blocks in the same order."""
     blocks = work.axes.blocks(work.shape)
-    sharding = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
     for number in _missing_anywhere(work.numbers, len(blocks)):
         points = work.axes.at(blocks[number], work.shape)
-        length = len(jax.tree.leaves(points)[0])
-        padded = length + -length % mesh.size
-
-        def shared(x: Any, length: int = length, padded: int = padded) -> jax.Array:
-            x = x[np.minimum(np.arange(padded), length - 1)]
-            return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
-
-        results = on_host(run_points(work.program, jax.tree.map(shared, points), mesh=mesh))
-        work.write(number, blocks[number], work.shape, _first(results, length))
+        results = on_host(run_points(work.program, shared_points(points, mesh), mesh=mesh))
+        work.write(number, blocks[number], work.shape, _first(results, math.prod(work.shape)))
         work.advance()
+
+
+def shared_points(points: Any, mesh: Mesh) -> Any:
+    """The points of a block, as many for each device of the mesh: the last is repeated until they are."""
+    sharding = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
+
+    def shared(x: Any) -> jax.Array:
+        x = x[np.minimum(np.arange(len(x) + -len(x) % mesh.size), len(x) - 1)]
+        return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+    return jax.tree.map(shared, points)
 
 
 def _missing_anywhere(numbers: Sequence[int], num_blocks: int) -> list[int]:

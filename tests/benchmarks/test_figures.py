@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pytest
 
 import optviz
 import surfaces
@@ -22,19 +21,6 @@ NUM_STEPS = 1000
 SURFACE = surfaces.Rosenbrock()
 SPEC = optviz.optimizer("adam", learning_rate=0.1)
 START = jnp.array([-2.0, 2.0])
-
-
-@pytest.fixture
-def figure(benchmark):
-    """`figure(measured, asked, unit)`: print, keep, and hold to what was asked, when benchmarks are on."""
-
-    def report(name, measured, asked, unit, more_is_better):
-        benchmark.extra_info[name] = measured
-        print(f"\n{name}: {measured:.3g} {unit} (asked: {'at least' if more_is_better else 'at most'} {asked:g})")
-        if benchmark.enabled:
-            assert measured >= asked if more_is_better else measured <= asked
-
-    return report
 
 
 def seconds(function, repeats):
@@ -107,20 +93,6 @@ def test_recording_against_python_loops(benchmark, figure):
     print(f"\nrecord {NUM_STEPS} steps: {1e6 * ours:.3g} us")
     figure("NumPy loop / record", seconds(numpy_loop, repeats) / ours, 100, "times", more_is_better=True)
     figure("jitted Optax loop / record", seconds(optax_loop(), repeats) / ours, 100, "times", more_is_better=True)
-
-
-def test_sweeping_against_a_python_loop(benchmark, figure):
-    num_runs, repeats = (10_000, 5) if benchmark.enabled else (10, 1)
-    rates = np.geomspace(1e-3, 1.0, num_runs)
-
-    def swept():
-        return optviz.sweep(SPEC, SURFACE, START, NUM_STEPS, axes={"learning_rate": rates})
-
-    benchmark(swept)
-    speed = num_runs * NUM_STEPS / seconds(swept, repeats)
-    figure("optimizer steps of a sweep", speed, 8e8, "steps/s", more_is_better=True)
-    loop = NUM_STEPS / seconds(optax_loop(), repeats)
-    figure("sweep / jitted Optax loop, in steps per second", speed / loop, 1000, "times", more_is_better=True)
 
 
 def python(code):
