@@ -3,11 +3,13 @@
 `python -m tests.test_readme` writes the tables anew.
 """
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 
+import experiments
 import optviz
 import surfaces
 from optviz.cli import summary_of
@@ -33,7 +35,13 @@ def surface_table():
     return "\n".join(rows)
 
 
-TABLES = {"optimizers": optimizer_table, "surfaces": surface_table}
+def experiment_table():
+    rows = ["| name | question |", "|---|---|"]
+    rows += [f"| `{name}` | {importlib.import_module(f'experiments.{name}').QUESTION} |" for name in experiments.NAMES]
+    return "\n".join(rows)
+
+
+TABLES = {"optimizers": optimizer_table, "surfaces": surface_table, "experiments": experiment_table}
 
 
 def between(text, name):

@@ -92,6 +92,13 @@ def test_chunks_of_any_size_give_the_same_result(monkeypatch):
         np.testing.assert_allclose(chunked[metric], whole[metric], rtol=1e-4)
 
 
+def test_progress_is_shown_on_demand_on_stderr_and_not_where_nobody_looks(capsys):
+    for wanted, shown in ((True, True), (None, False), (False, False)):
+        optviz.sweep(ADAM, VALLEY, VALLEY.start, 3, axes={"b1": [0.5, 0.9]}, progress=wanted)
+        out, err = capsys.readouterr()
+        assert not out and ("2/2 blocks" in " ".join(err.split())) == shown
+
+
 def test_divergence_is_a_result_with_a_flag_beside():
     swept = optviz.sweep(optviz.optimizer("gd"), VALLEY, VALLEY.start, 50, axes={"learning_rate": [1e-4, 1.0]})
     assert list(swept.diverged.values) == [False, True] and not np.isfinite(swept.final_loss[1])

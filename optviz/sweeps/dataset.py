@@ -124,8 +124,12 @@ class Memory:
         self.variables = variables
         self.arrays = {name: np.empty(v.shape, v.dtype) for name, v in variables.items()}
 
+    def missing(self, num_blocks: int) -> list[int]:
+        """The numbers of the blocks still to be run: all."""
+        return list(range(num_blocks))
+
     def is_missing(self, number: int) -> bool:
-        """Whether block `number` is still to be run: always, since nobody else works on these arrays."""
+        """Whether nobody has run block `number` meanwhile: these arrays have one process."""
         return True
 
     def write(self, number: int, block: Block, shape: tuple[int, ...], results: Results) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -155,24 +156,27 @@ def _task(token: str, program: Program, points: Any, double: bool) -> Results:
 
 @contextlib.contextmanager
 def progress_bar(num_blocks: int, wanted: bool | None) -> Iterator[Callable[[], None]]:
-    """What to call after each block: it moves a bar on stderr, by default on a terminal or in a notebook only."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    """What to call after each block: it moves a bar on stderr.
 
-    console = Console(stderr=True)
+    By default there is one on a terminal and in a notebook only, once the sweep has taken a second.
+    """
+    from rich import progress
+    from rich.console import Console
+
+    console, begin = Console(stderr=True), time.monotonic()
     shown = (console.is_terminal or console.is_jupyter) and jax.process_index() == 0 if wanted is None else wanted
-    if not shown:
-        yield lambda: None
-        return
-    left = (TextColumn("left"), TimeRemainingColumn())
-    columns = (TextColumn("sweep"), BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeElapsedColumn(), *left)
-    with Progress(*columns, console=console, transient=wanted is None) as bar:
-        task = bar.add_task("sweep", total=num_blocks)
-        yield lambda: bar.advance(task)
+    count, left = progress.MofNCompleteColumn(), progress.TimeRemainingColumn()
+    columns = ("sweep", progress.BarColumn(), count, "blocks", progress.TimeElapsedColumn(), "left", left)
+    bar = progress.Progress(*columns, console=console, transient=wanted is None)
+    task = bar.add_task("sweep", total=num_blocks)
+
+    def advance() -> None:
+        bar.advance(task)
+        if shown and not bar.live.is_started and (wanted or time.monotonic() - begin > 1):
+            bar.start()
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()

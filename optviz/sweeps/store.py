@@ -6,6 +6,7 @@ moment goes on from the blocks that are marked, and processes that share a store
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,13 @@ class ZarrStore:
         """The shape of the blocks that the store was made for."""
         return tuple(self.group.attrs["optviz"]["block_shape"])  # type: ignore[index,call-overload]
 
+    def missing(self, num_blocks: int) -> list[int]:
+        """The numbers of the blocks that are not marked, another part of them first for every process that asks."""
+        numbers = np.flatnonzero(~np.asarray(self.group[MARKS][:]))  # type: ignore[index]
+        return np.roll(numbers, os.getpid() * 7919).tolist()
+
     def is_missing(self, number: int) -> bool:
-        """Whether no process has written block `number` so far."""
+        """Whether nobody has run block `number` meanwhile."""
         return not self.group[MARKS][number]  # type: ignore[index]
 
     def write(self, number: int, block: Block, shape: tuple[int, ...], results: Results) -> None:

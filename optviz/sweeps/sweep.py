@@ -85,7 +85,7 @@ def sweep(
         num_blocks = len(plan.axes.blocks(shape))
         kept = open_store(store, plan.variables, plan.coordinates, plan.attrs, plan.identity(), shape, num_blocks)
         shape = kept.block_shape
-    numbers = [i for i in range(len(plan.axes.blocks(shape))) if kept.is_missing(i)]
+    numbers = kept.missing(len(plan.axes.blocks(shape)))
     with running.progress_bar(len(numbers), progress) as advance:
         work = running.Work(plan.program, plan.axes, shape, numbers, kept.is_missing, kept.write, advance)
         if executor is not None:
