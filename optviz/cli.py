@@ -109,6 +109,10 @@ def experiment(
     words: Annotated[list[str] | None, typer.Argument(help="Its own options.")] = None,
 ) -> None:
     """Ask one of the questions of `optviz list experiments`; --help after its name shows its options."""
+    if name == "--help":  # the word belongs to the experiment only after its name
+        console.print("Usage: optviz experiment NAME [OPTIONS]; optviz experiment NAME --help shows them.")
+        console.print(experiment_table())
+        return
     with one_sentence():
         if name not in experiments.NAMES:
             raise ValueError(surfaces.unknown_name("experiment", name, experiments.NAMES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -112,6 +113,8 @@ def _values(name: str, given: Any, optimizer: Any, surface: LossSurface, params:
             replaced(surface, name.removeprefix("surface.").split("."), extreme)
         return values.astype(float)
     known = getattr(optimizer, "hyperparameters", {})
+    if name not in known and name in inspect.signature(getattr(optimizer, "factory", lambda: None)).parameters:
+        raise ValueError(f"{optimizer.name} has no value of {name!r} that an axis could replace; give it one.")
     if name not in known:
         raise ValueError(unknown_name(f"axis for {optimizer.name}", name, [*known, "seed", "start"]))
     whole = getattr(known[name], "dtype", np.dtype(float)).kind == "i"

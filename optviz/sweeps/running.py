@@ -8,6 +8,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import jax
@@ -164,7 +165,8 @@ def progress_bar(num_blocks: int, wanted: bool | None) -> Iterator[Callable[[], 
     from rich.console import Console
 
     console, begin = Console(stderr=True), time.monotonic()
-    shown = (console.is_terminal or console.is_jupyter) and jax.process_index() == 0 if wanted is None else wanted
+    seen = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+    shown = seen and jax.process_index() == 0 if wanted is None else wanted
     count, left = progress.MofNCompleteColumn(), progress.TimeRemainingColumn()
     columns = ("sweep", progress.BarColumn(), count, "blocks", progress.TimeElapsedColumn(), "left", left)
     bar = progress.Progress(*columns, console=console, transient=wanted is None)
