@@ -78,14 +78,16 @@ class Report:
 
     def print(self) -> None:
         """Print question, answer and table."""
-        console.print(f"[bold]{escape(self.question)}[/bold]\n")
+        console.print(f"[bold]{escape(self.question)}[/bold]\n", soft_wrap=True)
         console.print(escape(self.answer) + "\n", highlight=False, soft_wrap=True)
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for heading, value in self.table[0].items():
             table.add_column(heading, justify="left" if isinstance(value, str) else "right")
         for row in self.table:
             table.add_row(*(_cell(value) for value in row.values()))
-        console.print(table)
+        # Wider than the terminal rather than cut: numbers without their last digits say something else.
+        needed = console.measure(table, options=console.options.update_width(500)).maximum
+        console.print(table, width=max(console.width, needed), crop=False)
 
 
 def _cell(value: Any) -> str:

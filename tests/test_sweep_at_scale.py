@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import xarray
 import zarr
+from typer.testing import CliRunner
 
 import optviz
 import surfaces
+from optviz.cli import app
 from optviz.sweeps import dataset, program, store
 from tests.sweeps_in_parts import ARGUMENTS, AXES
 
@@ -143,7 +145,7 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_a_dask_cluster_loses_a_worker_and_nothing_else(monkeypatch, whole):
+def test_a_dask_cluster_loses_a_worker_and_nothing_else(monkeypatch, whole, tmp_path):
     from distributed import Client, LocalCluster
 
     monkeypatch.setattr(program, "RUNS_PER_CHUNK", 30)
@@ -162,6 +164,9 @@ def test_a_dask_cluster_loses_a_worker_and_nothing_else(monkeypatch, whole):
         swept = optviz.sweep(*ARGUMENTS, axes=AXES, trace=("loss",), executor=client)
         assert killed
         addressed = optviz.sweep(*SMALL, axes=RATES, executor=cluster.scheduler_address)
+        words = ["sweep", "--axis", "b1=0.5,0.9", "--steps", "5", "--scheduler", cluster.scheduler_address]
+        assert CliRunner().invoke(app, [*words, "--out", str(tmp_path)]).exit_code == 0
+        assert len(list(tmp_path.glob("*/sweep.nc"))) == 1
     xarray.testing.assert_identical(swept, whole)
     same(addressed, optviz.sweep(*SMALL, axes=RATES))
 
