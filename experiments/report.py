@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -87,7 +88,7 @@ class Report:
             table.add_row(*(_cell(value) for value in row.values()))
         # Wider than the terminal rather than cut: numbers without their last digits say something else.
         needed = console.measure(table, options=console.options.update_width(500)).maximum
-        console.print(table, width=max(console.width, needed), crop=False)
+        Console(width=max(console.width, needed)).print(table)
 
 
 def _cell(value: Any) -> str:
