@@ -19,6 +19,13 @@ if "--benchmark-enable" not in sys.argv:
     jaxtyping.install_import_hook(["optviz", "surfaces"], "tests.typechecking.checked")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _programs_of_one_module_only():
+    """Compiled programs go with their module: a process may map 65,530 pieces of memory, and each takes several."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def unchecked():
     """As a user runs it, without the type checks that would refuse bad input before the code under test does."""
