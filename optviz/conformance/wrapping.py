@@ -1,0 +1,187 @@
+"""Laws of wrapping: inside Optax's own wrappers an optimizer does what it does alone."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from optviz.conformance.law import Broken, NotApplicable, law, require_same
+from optviz.conformance.subject import Subject, extras, problem
+
+_RTOL, _ATOL = 2e-4, 2e-5
+
+
+def _same_as_alone(subject: Subject, wrapped: Any, what: str) -> None:
+    require_same(subject.run(problem(), transformation=wrapped)[0], subject.run(problem())[0], what, _RTOL, _ATOL)
+
+
+def _require_no_loss(subject: Subject) -> None:
+    """A part of the parameters has no loss of its own."""
+    if subject.needed:
+        raise NotApplicable(f"it needs {', '.join(subject.needed)} of all parameters, and is given a part")
+
+
+def _require_numbers(subject: Subject) -> None:
+    if subject.factory is None or not subject.floats:
+        raise NotApplicable("it was given ready-made, or has no float hyperparameter")
+
+
+@law(
+    "wrapping.inject_hyperparams",
+    "Training loops change and log the rate through optax.inject_hyperparams.",
+    "Let the factory take its numbers as arrays: no `if` on them, no float().",
+)
+def inject_hyperparams(subject: Subject) -> str | None:
+    """Injected hyperparameters give the same run; those that can be injected are reported."""
+    _require_numbers(subject)
+    assert subject.factory is not None
+    # Optax takes a callable, by default too, for a schedule, unless it is said to be none.
+    defaults = inspect.signature(subject.factory).parameters.items()
+    functions = [k for k, p in defaults if callable(p.default) and p.default is not inspect.Parameter.empty]
+    static = [k for k in (*subject.options, *subject.numbers, *functions) if k not in subject.floats]
+    factory = optax.inject_hyperparams(subject.factory, static_args=static)
+    wrapped = factory(**subject.numbers, **dict(subject.options))
+    _same_as_alone(subject, wrapped, "injected hyperparameters")
+    state: Any = wrapped.init(problem())
+    told = f", with static_args={functions}" if functions else ""
+    return f"injectable: {', '.join(state.hyperparams)}{told}"
+
+
+@law(
+    "wrapping.schedule",
+    "A rate that follows a schedule must do at a constant schedule what the constant does.",
+    "Take a callable for learning_rate, and call it with the number of steps taken (optax.scale_by_learning_rate).",
+)
+def schedule(subject: Subject) -> str | None:
+    """A constant schedule of the learning rate equals the constant."""
+    _require_numbers(subject)
+    if "learning_rate" not in subject.floats:
+        raise NotApplicable("it has no learning_rate")
+    rate = subject.floats["learning_rate"]
+    try:
+        scheduled = subject.made(learning_rate=lambda count: jnp.asarray(rate, jnp.float32))
+        wrapped = subject.run(problem(), transformation=scheduled)[0]
+    except TypeError as error:
+        raise Broken(f"a schedule as learning_rate raises {str(error).splitlines()[0]}") from error
+    require_same(wrapped, subject.run(problem())[0], "a constant schedule", _RTOL, _ATOL)
+    return None
+
+
+@law(
+    "wrapping.multi_steps",
+    "Gradient accumulation wraps the optimizer in optax.MultiSteps.",
+    "Do not count calls of update outside the state; keep the types of the state fixed.",
+)
+def multi_steps(subject: Subject) -> str | None:
+    """Two equal gradients accumulated are one step."""
+    params, grads = problem(), extras(problem(), 0)["grad"]
+    wrapped = optax.MultiSteps(optax.with_extra_args_support(subject.transformation), 2).gradient_transformation()
+    state, moved = wrapped.init(params), params
+    for _ in range(2):
+        updates, state = subject.step(params, state, 0, grads, wrapped)
+        moved = optax.apply_updates(params, updates)
+    alone, _ = subject.step(params, subject.transformation.init(params), 0, grads)
+    require_same(moved, optax.apply_updates(params, alone), "two accumulated gradients", _RTOL, _ATOL)
+    return None
+
+
+@law(
+    "wrapping.masked",
+    "optax.masked trains a part of a model; the rest is hidden as MaskedNode.",
+    "Map over trees with jax.tree.map, and take an empty tree.",
+)
+def masked(subject: Subject) -> str | None:
+    """With everything unmasked nothing changes; a masked leaf passes its gradient on."""
+    _require_no_loss(subject)
+    _same_as_alone(subject, optax.masked(subject.transformation, True), "a mask of all")
+    params, grads = problem(), extras(problem(), 0)["grad"]
+    part = optax.masked(subject.transformation, {"matrix": True, "vector": False})
+    updates, _ = subject.step(params, part.init(params), 0, grads, part)
+    require_same(updates["vector"], grads["vector"], "the update of a masked leaf")
+    return None
+
+
+@law(
+    "wrapping.partition",
+    "Parameter groups come from optax.partition, which hands each optimizer a part of the tree.",
+    "Do not look for leaves by name or position; norms are over the leaves that are given.",
+)
+def partition(subject: Subject) -> str | None:
+    """In one group of two the optimizer does what it does alone on that part."""
+    _require_no_loss(subject)
+    params, grads = problem(), extras(problem(), 0)["grad"]
+    groups: dict[Any, Any] = {"train": subject.transformation, "freeze": optax.set_to_zero()}
+    wrapped = optax.partition(groups, {"matrix": "train", "vector": "freeze"})
+    updates, _ = subject.step(params, wrapped.init(params), 0, grads, wrapped)
+    require_same(updates["vector"], jnp.zeros_like(params["vector"]), "the update of a frozen leaf")
+    part = {"matrix": params["matrix"]}
+    alone, _ = subject.step(part, subject.transformation.init(part), 0, {"matrix": grads["matrix"]})
+    require_same(updates["matrix"], alone["matrix"], "the update of a group", _RTOL, _ATOL)
+    return None
+
+
+@law(
+    "wrapping.chain",
+    "Clipping and decay are chained before and after an optimizer.",
+    "Pass **extra_args on; keep the state a tree of arrays.",
+)
+def chain(subject: Subject) -> str | None:
+    """Between identities nothing changes."""
+    wrapped = optax.chain(optax.identity(), subject.transformation, optax.identity())
+    _same_as_alone(subject, wrapped, "a chain of identities around it")
+    return None
+
+
+@law(
+    "wrapping.apply_if_finite",
+    "Mixed precision skips steps with gradients that are not finite.",
+    "Let the new state have exactly the types of the old one, as under lax.cond.",
+)
+def apply_if_finite(subject: Subject) -> str | None:
+    """With finite gradients nothing changes; a NaN leaves parameters and optimizer as they are."""
+    wrapped = optax.apply_if_finite(subject.transformation, 3)
+    _same_as_alone(subject, wrapped, "apply_if_finite with finite gradients")
+    params = problem()
+    nan = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), params)
+    updates, _ = subject.step(params, wrapped.init(params), 0, nan, wrapped)
+    require_same(updates, jax.tree.map(jnp.zeros_like, params), "the update of a skipped step")
+    return None
+
+
+@law(
+    "wrapping.tree_map_params",
+    "Sharding and checkpoints find the parameters' copies in a state by optax.tree.map_params.",
+    "Make init a function of params alone, by jax.tree.map over them: no look at names or sizes of the whole tree.",
+    "warning",
+)
+def tree_map_params(subject: Subject) -> str | None:
+    """The identity over the parameters' copies in the state changes nothing."""
+    state = subject.transformation.init(problem())
+    seen: list[Any] = []
+
+    def note(x: Any) -> Any:
+        seen.append(x)
+        return x
+
+    try:
+        mapped = optax.tree.map_params(subject.transformation, note, state)
+    except Exception as error:
+        raise Broken(f"optax.tree.map_params raises {type(error).__name__}: {str(error).splitlines()[0]}") from error
+    require_same(mapped, state, "the state after an identity over its parameters' copies")
+    return f"{len(seen) // 2 if len(seen) % 2 == 0 else len(seen) / 2:g} copies of the parameters"
+
+
+LAWS: tuple[Any, ...] = (
+    inject_hyperparams,
+    schedule,
+    multi_steps,
+    masked,
+    partition,
+    chain,
+    apply_if_finite,
+    tree_map_params,
+)
