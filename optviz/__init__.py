@@ -6,7 +6,7 @@
     optviz.metrics.summary(trace)
     optviz.plot_trajectory(trace)
 
-Pictures are loaded when first used, so that importing optviz stays fast.
+Every name is loaded when it is first used, so that importing optviz costs nothing.
 """
 
 from __future__ import annotations
@@ -14,22 +14,20 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from optviz import metrics
-from optviz.optimizers import (
-    CATALOGUE,
-    GivenOptimizer,
-    Hyperparameter,
-    OptimizerEntry,
-    OptimizerSpec,
-    entry,
-    optimizer,
-    schedules,
-)
-from optviz.sweeps import log_uniform, sweep
-from optviz.trace import SCALARS, OptimizerStep, OptimizerTrace, record
-
 if TYPE_CHECKING:
+    from optviz import conformance, metrics, sweeps
+    from optviz.conformance import CheckFailed, check_optimizer
     from optviz.job import run
+    from optviz.optimizers import (
+        CATALOGUE,
+        GivenOptimizer,
+        Hyperparameter,
+        OptimizerEntry,
+        OptimizerSpec,
+        entry,
+        optimizer,
+        schedules,
+    )
     from optviz.plotting import (
         create_animation,
         good_region,
@@ -47,10 +45,25 @@ if TYPE_CHECKING:
         save_interactive_3d,
     )
     from optviz.store import read_csv, read_json, write_csv, write_json
+    from optviz.sweeps import log_uniform, sweep
+    from optviz.tensorboard import write_tensorboard
+    from optviz.trace import SCALARS, OptimizerStep, OptimizerTrace, record
 
 __version__ = "0.1.0"
 
-_LOADED_WHEN_USED = {
+_MODULES = ("conformance", "metrics", "sweeps", "torch")
+_HOMES = {
+    "CheckFailed": "optviz.conformance",
+    "check_optimizer": "optviz.conformance",
+    "run": "optviz.job",
+    "CATALOGUE": "optviz.optimizers",
+    "GivenOptimizer": "optviz.optimizers",
+    "Hyperparameter": "optviz.optimizers",
+    "OptimizerEntry": "optviz.optimizers",
+    "OptimizerSpec": "optviz.optimizers",
+    "entry": "optviz.optimizers",
+    "optimizer": "optviz.optimizers",
+    "schedules": "optviz.optimizers",
     "create_animation": "optviz.plotting",
     "good_region": "optviz.plotting",
     "interactive_3d": "optviz.plotting",
@@ -69,18 +82,27 @@ _LOADED_WHEN_USED = {
     "read_json": "optviz.store",
     "write_csv": "optviz.store",
     "write_json": "optviz.store",
-    "run": "optviz.job",
+    "log_uniform": "optviz.sweeps",
+    "sweep": "optviz.sweeps",
+    "write_tensorboard": "optviz.tensorboard",
+    "SCALARS": "optviz.trace",
+    "OptimizerStep": "optviz.trace",
+    "OptimizerTrace": "optviz.trace",
+    "record": "optviz.trace",
 }
 
 __all__ = [
     "CATALOGUE",
     "SCALARS",
+    "CheckFailed",
     "GivenOptimizer",
     "Hyperparameter",
     "OptimizerEntry",
     "OptimizerSpec",
     "OptimizerStep",
     "OptimizerTrace",
+    "check_optimizer",
+    "conformance",
     "create_animation",
     "entry",
     "good_region",
@@ -105,15 +127,19 @@ __all__ = [
     "save_interactive_3d",
     "schedules",
     "sweep",
+    "sweeps",
     "write_csv",
     "write_json",
+    "write_tensorboard",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LOADED_WHEN_USED:
+    if name in _MODULES:
+        return importlib.import_module(f"optviz.{name}")
+    if name not in _HOMES:
         raise AttributeError(f"module 'optviz' has no attribute {name!r}")
-    return getattr(importlib.import_module(_LOADED_WHEN_USED[name]), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -88,10 +88,10 @@ def _parse_spec(text: str) -> tuple[str, dict[str, Any]]:
     for key, equals, value in pairs:
         if not (key and equals and value):
             raise ValueError(f"Expected NAME:KEY=VALUE,KEY=VALUE, got {text!r}.")
-    return name.strip(), {key.strip(): _value(value.strip(), key.strip()) for key, _, value in pairs}
+    return name.strip(), {key.strip(): parse_value(value.strip(), key.strip()) for key, _, value in pairs}
 
 
-def _value(text: str, what: str) -> Any:
+def parse_value(text: str, what: str) -> Any:
     """A flag, a number, or the word itself."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"

@@ -21,6 +21,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from optviz.optimizers.protocol import as_optimizer, evaluation_params
+from optviz.optimizers.spec import ScheduledState
 from surfaces.base import LossSurface, as_params, as_surface, describe, same_shape
 
 SCALARS = ("loss", "gradient_norm", "step_size", "evaluation_loss")
@@ -265,7 +266,8 @@ def record(
 
     Args:
       optimizer: an `OptimizerSpec`, or any Optax `GradientTransformation`, unmodified. Extra arguments (`value`,
-        `grad`, `value_fn`, `obj_fn`, `grad_fn`, `key`) reach those optimizers that take them.
+        `grad`, `value_fn`, `obj_fn`, `grad_fn`, `key`, and `residuals_fn` if the surface has `residuals`) reach those
+        optimizers that take them.
       surface: a `LossSurface`, or any callable `params -> scalar` (with an optional argument `key` if stochastic).
       initial_params: array, PyTree, or list of numbers. Its dtype is the run's.
       num_steps: how many steps; another number is another compiled program, other numbers in the optimizer or the
@@ -313,7 +315,25 @@ def _advanced(at: Mapping[str, Any], num_steps: int) -> OptimizerTrace:
 
     On attributes, not on the trace: making a Module or reaching its methods costs as much as hundreds of steps.
     """
-    num_steps, count = _checked_count("num_steps", num_steps, 0), int(at["count"])
+    num_steps = _checked_count("num_steps", num_steps, 0)
+    # An optimizer that no compiler can trace brings a loop of its own.
+    advance = getattr(at["optimizer"], "advance", _advance)
+    rows, params, opt_state, loss = advance(at, num_steps)
+    trace = object.__new__(OptimizerTrace)
+    vars(trace).update(
+        at,
+        rows=rows,
+        count=int(at["count"]) + num_steps,
+        current_params=params,
+        opt_state=opt_state,
+        final_loss=loss,
+    )
+    return trace
+
+
+def _advance(at: Mapping[str, Any], num_steps: int) -> tuple[Any, Any, Any, Array]:
+    """`(rows, params, opt_state, loss)` after `num_steps` more, all rows so far among them."""
+    count = int(at["count"])
     rows, params, opt_state, loss = _run(
         at["optimizer"],
         at["surface"],
@@ -327,16 +347,7 @@ def _advanced(at: Mapping[str, Any], num_steps: int) -> OptimizerTrace:
         fields=at["fields"],
         apart=_on_cpu(at["current_params"]),
     )
-    trace = object.__new__(OptimizerTrace)
-    vars(trace).update(
-        at,
-        rows=_appended(at["rows"], rows),
-        count=count + num_steps,
-        current_params=params,
-        opt_state=opt_state,
-        final_loss=loss,
-    )
-    return trace
+    return _appended(at["rows"], rows), params, opt_state, loss
 
 
 @partial(jax.jit, static_argnames=("num_steps", "every", "skip", "fields", "apart"))
@@ -355,14 +366,14 @@ def _run(
     apart: bool,
 ) -> tuple[Any, Any, Any, Array]:
     """The compiled loop: `(rows, params, opt_state, loss)` after `num_steps`, the first `skip` of them unrecorded."""
-    _check_shape(surface, params)
+    check_shape(surface, params)
     opt_state = optimizer.init(params) if opt_state is None else opt_state
     step = partial(_step, optimizer, surface, key)
     carry = _stable(lambda carry: step(carry)[0], (jnp.asarray(count, jnp.int32), params, opt_state))
 
     def one_step(carry: Any) -> tuple[Any, Any]:
         carry, row = step(carry)
-        return carry, _kept(row, fields, optimizer)
+        return carry, kept(row, fields, optimizer)
 
     one_step = _apart(one_step) if apart else one_step
 
@@ -416,7 +427,7 @@ def descend(
     keep: Callable[[OptimizerStep], Any] = lambda row: None,
 ) -> Descent:
     """The loop of `record` inside a program of its own: each row is folded into `total`, and `keep(row)` is stacked."""
-    _check_shape(surface, params)
+    check_shape(surface, params)
     step = partial(_step, optimizer, surface, key)
 
     def one_step(carry: Any, _: None) -> tuple[Any, Any]:
@@ -460,7 +471,7 @@ def _step(
     """One step: the carry after it, and its whole row; what nobody keeps is never computed."""
     count, params, opt_state = carry
     # Noise depends on (key, step) alone: rivals see the same draws, resumed runs repeat.
-    step_key = _fold(key, count)
+    step_key = fold(key, count)
 
     def value_fn(params: Any, **_: Any) -> Array:
         return surface(params, step_key)
@@ -472,8 +483,11 @@ def _step(
         "value_fn": value_fn,
         "obj_fn": value_fn,
         "grad_fn": lambda params, _=None: jax.grad(value_fn)(params),
-        "key": _fold(_optimizers_key(key), count),
+        "key": fold(_optimizers_key(key), count),
     }
+    residuals = getattr(surface, "residuals", None)
+    if residuals is not None:
+        extra["residuals_fn"] = lambda params: residuals(params, step_key)
     updates, new_state = optimizer.update(grads, opt_state, params, **extra)
     judged = evaluation_params(opt_state, params)
     noisy = key is not None and surface.is_stochastic
@@ -507,22 +521,26 @@ def _stable(advance: Callable[[Any], Any], carry: Any) -> Any:
 
 
 def _in_force(optimizer: Any, new_state: Any, count: Any) -> dict[str, Any]:
-    """The hyperparameters of step `count`, as the optimizer tells, or the state that `inject_hyperparams` leaves."""
-    if hasattr(optimizer, "in_force"):
-        return optimizer.in_force(count)
-    return dict(getattr(new_state, "hyperparams", {}))
+    """The hyperparameters of step `count`, as the optimizer tells, and above that its state.
+
+    The state of `optax.inject_hyperparams` tells them, and that of an optimizer that moves its own learning rate.
+    """
+    told = optimizer.in_force(count) if hasattr(optimizer, "in_force") else {}
+    state = new_state.inner if isinstance(new_state, ScheduledState) else new_state
+    return {**told, **getattr(state, "hyperparams", {})}
 
 
-def _kept(row: OptimizerStep, fields: Fields, optimizer: Any) -> Any:
-    """What of `row` the scan writes down: hyperparameters that never change stay with the optimizer."""
+def kept(row: OptimizerStep, fields: Fields, optimizer: Any) -> Any:
+    """What of `row` is written down: hyperparameters that never change stay with the optimizer."""
     if callable(fields):
         return fields(row)
     # A run is judged by one curve: what judges comes along with what the optimizer saw.
     judges = {"loss": "evaluation_loss", "params": "evaluation_params"}
     names = COLUMNS if fields is None else {*fields, *(judges[name] for name in fields if name in judges)}
     columns = {name: getattr(row, name) for name in names}
-    if "hyperparameters" in columns and hasattr(optimizer, "scheduled"):
-        columns["hyperparameters"] = {k: row.hyperparameters[k] for k in optimizer.scheduled}
+    if "hyperparameters" in columns:
+        constant = getattr(optimizer, "hyperparameters", {})
+        columns["hyperparameters"] = {k: v for k, v in row.hyperparameters.items() if v is not constant.get(k)}
     return OptimizerStep(**columns)
 
 
@@ -531,7 +549,8 @@ def _optimizers_key(key: PRNGKeyArray | None) -> PRNGKeyArray:
     return jax.random.key(0) if key is None else jax.random.fold_in(key, 2**32 - 1)
 
 
-def _fold(key: PRNGKeyArray | None, count: Any) -> PRNGKeyArray | None:
+def fold(key: PRNGKeyArray | None, count: Any) -> PRNGKeyArray | None:
+    """The key of step `count`."""
     return None if key is None else jax.random.fold_in(key, count)
 
 
@@ -553,7 +572,7 @@ def _stack_end(column: Any, end: Any) -> Array:
     return jnp.concatenate([column, jnp.asarray(end, column.dtype)[None]])
 
 
-def _check_shape(surface: LossSurface, params: Any) -> None:
+def check_shape(surface: LossSurface, params: Any) -> None:
     """Refuse parameters that the surface cannot take; asked while tracing, so a warm run does not pay for it."""
     try:
         example = jax.eval_shape(lambda: surface.start)

@@ -28,7 +28,8 @@ class LossSurface(eqx.Module):
     A subclass writes its formula in `__call__` and says where it lives: `domain`, `start`, `minima`, and the class
     attributes `formula` (LaTeX) and `source`. Coefficients are fields; a field that changes a shape is declared static.
     A deterministic surface ignores `key`; a stochastic one draws from it, and without it returns its expectation.
-    Derivatives are automatic and jitted; changing a coefficient does not compile again.
+    Derivatives are automatic and jitted; changing a coefficient does not compile again. A sum of squares may have a
+    method `residuals(params, key=None)`, a vector r with f = |r|²/2, which least-squares optimizers are offered.
     """
 
     formula: ClassVar[str] = ""
@@ -189,7 +190,8 @@ def describe(params: Any) -> str:
 
 
 def _inexact(leaf: Any) -> Array:
-    array = jnp.asarray(leaf)
+    # A tensor of PyTorch that is to be trained shows its numbers only when detached.
+    array = jnp.asarray(leaf.detach() if hasattr(leaf, "detach") else leaf)
     return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(jnp.result_type(float))
 
 

@@ -72,10 +72,18 @@ class QuadraticBowl(LossSurface):
         require_condition_number(self)
 
     def __call__(self, params: Float[Array, " 2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
+        along, across = self._along_axes(params)
+        return 0.5 * (along**2 + self.condition_number * across**2)
+
+    def residuals(self, params: Float[Array, " 2"], key: PRNGKeyArray | None = None) -> Float[Array, " 2"]:
+        """The vector r with f = |r|²/2."""
+        along, across = self._along_axes(params)
+        return jnp.stack([along, jnp.sqrt(self.condition_number) * across])
+
+    def _along_axes(self, params: Float[Array, " 2"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
         x, y = params
         cosine, sine = jnp.cos(self.angle), jnp.sin(self.angle)
-        along, across = x * cosine + y * sine, y * cosine - x * sine
-        return 0.5 * (along**2 + self.condition_number * across**2)
+        return x * cosine + y * sine, y * cosine - x * sine
 
     @property
     def domain(self) -> Domain:

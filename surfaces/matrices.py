@@ -43,8 +43,12 @@ class MatrixFactorization(LossSurface):
             )
 
     def __call__(self, params: dict[str, Float[Array, " ..."]], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
+        return jnp.sum(self.residuals(params) ** 2) / 2
+
+    def residuals(self, params: dict[str, Float[Array, " ..."]], key: PRNGKeyArray | None = None) -> Float[Array, " m"]:
+        """The vector r with f = |r|²/2, one number per entry of M."""
         left, right = params["U"], params["V"]
-        return jnp.sum((left @ right.T - self.matrix.astype(left.dtype)) ** 2) / 2
+        return jnp.ravel(left @ right.T - self.matrix.astype(left.dtype))
 
     @property
     def matrix(self) -> Float[Array, " m n"]:
@@ -97,9 +101,15 @@ class MatrixRegression(LossSurface):
             )
 
     def __call__(self, params: Float[Array, " p q"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
+        return jnp.sum(self._errors(params) ** 2) / (2 * self.num_points)
+
+    def residuals(self, params: Float[Array, " p q"], key: PRNGKeyArray | None = None) -> Float[Array, " m"]:
+        """The vector r with f = |r|²/2, one number per point and output."""
+        return jnp.ravel(self._errors(params)) / jnp.sqrt(self.num_points)
+
+    def _errors(self, params: Float[Array, " p q"]) -> Float[Array, " n q"]:
         design, targets = self.data
-        residuals = design.astype(params.dtype) @ params - targets.astype(params.dtype)
-        return jnp.sum(residuals**2) / (2 * self.num_points)
+        return design.astype(params.dtype) @ params - targets.astype(params.dtype)
 
     @property
     def data(self) -> tuple[Float[Array, " n p"], Float[Array, " n q"]]:

@@ -35,6 +35,11 @@ class Rosenbrock(LossSurface):
         x, following = params[:-1], params[1:]
         return jnp.sum((self.a - x) ** 2 + self.b * (following - x**2) ** 2)
 
+    def residuals(self, params: Float[Array, " n"], key: PRNGKeyArray | None = None) -> Float[Array, " m"]:
+        """The vector r with f = |r|²/2: first the terms with a, then those with b."""
+        x, following = params[:-1], params[1:]
+        return jnp.sqrt(2.0) * jnp.concatenate([self.a - x, jnp.sqrt(self.b) * (following - x**2)])
+
     @property
     def domain(self) -> Domain:
         return box(-2.5, 2.5, self.dimension)

@@ -13,6 +13,7 @@ import experiments
 import optviz
 import surfaces
 from optviz.cli import summary_of
+from optviz.optimizers.twins import ONLY_IN_TORCH
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -41,7 +42,22 @@ def experiment_table():
     return "\n".join(rows)
 
 
-TABLES = {"optimizers": optimizer_table, "surfaces": surface_table, "experiments": experiment_table}
+def torch_table():
+    rows = ["| `torch.optim` | here | agree to | what differs, and how to match it |", "|---|---|---|---|"]
+    twins = [(e.torch, e.name) for e in optviz.CATALOGUE if e.torch is not None]
+    for twin, name in sorted(twins, key=lambda pair: pair[0].name.lower()):
+        agree = "" if twin.differs else f"{twin.tolerance:g}"
+        rows.append(f"| `{twin.name}` | `{name}` | {agree} | {twin.differs or twin.note} |")
+    rows += [f"| `{name}` |  |  | {reason} |" for name, reason in ONLY_IN_TORCH.items()]
+    return "\n".join(rows)
+
+
+TABLES = {
+    "torch": torch_table,
+    "optimizers": optimizer_table,
+    "surfaces": surface_table,
+    "experiments": experiment_table,
+}
 
 
 def between(text, name):

@@ -124,6 +124,7 @@ def test_recording_equals_the_plain_optax_loop(entry):
             "value": {"value": value},
             "line search": {"value": value, "grad": grads, "value_fn": value_fn},
             "hessian": {"obj_fn": value_fn},
+            "residuals": {"residuals_fn": surface.residuals},
             "gradient function": {"grad_fn": lambda p, _: jax.grad(value_fn)(p)},
         }
         extra = {k: v for need in entry.needs for k, v in wanted.get(need, {}).items()}

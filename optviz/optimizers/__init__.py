@@ -6,9 +6,12 @@ from typing import Any
 
 from optviz.optimizers import schedules
 from optviz.optimizers.catalogue import CATALOGUE
+from optviz.optimizers.emo import emofact, emolynx, emonavi
 from optviz.optimizers.entry import Hyperparameter, OptimizerEntry
+from optviz.optimizers.groups import param_groups, set_hyperparameter
 from optviz.optimizers.protocol import GivenOptimizer, Optimizer, as_optimizer
 from optviz.optimizers.spec import OptimizerSpec
+from optviz.optimizers.states import load_state_dict, state_dict
 from surfaces.names import unknown_name
 
 __all__ = [
@@ -19,9 +22,16 @@ __all__ = [
     "OptimizerEntry",
     "OptimizerSpec",
     "as_optimizer",
+    "emofact",
+    "emolynx",
+    "emonavi",
     "entry",
+    "load_state_dict",
     "optimizer",
+    "param_groups",
     "schedules",
+    "set_hyperparameter",
+    "state_dict",
 ]
 
 _BY_NAME = {e.name: e for e in CATALOGUE}

@@ -1,10 +1,14 @@
-r"""Every optimizer of Optax 0.2.8, `optax` and `optax.contrib`, with gradient descent and momentum by name.
+r"""Every optimizer of Optax 0.2.8, `optax` and `optax.contrib`, some of them by further names, and some that it lacks.
 
-Deprecated aliases are left out. Defaults are Optax's, except the learning rate. That is the best of 33 rates,
+Deprecated aliases are left out. Defaults are Optax's, or those of the paper that an optimizer comes from without its
+weight decay, except the learning rate. That is the best of 33 rates,
 log-spaced from 1e-6 to 10 and rounded to two digits, for 1000 steps on Rosenbrock's valley from (-2, 2) in
 float32, with the other hyperparameters at their defaults. A rate is judged by the worse of the final losses
 at it and at 1.25 times it, so that a lucky run does not win. The effort is the same for every optimizer, even
-for those that need no rate. It makes a fair start on that one surface and is no advice for another.
+for those that need no rate. It makes a fair start on that one surface and is no advice for another. Newton's and
+the Gauss-Newton method keep their own rate, 1, with which alone they converge quadratically: here all rates near
+it end in rounding error. The Emo optimizers keep all their defaults, with which they nearly stop here after two
+steps: their rate is the length of those.
 
 Formulas give one update in the order of computation: \theta are the parameters, g the gradient at them, f the
 loss, t the number of the step from 1, \eta the learning rate, \lambda the weight decay, \epsilon `eps`; m, v
@@ -20,7 +24,7 @@ from dataclasses import replace
 import optax
 import optax.contrib
 
-from optviz.optimizers import wrapped
+from optviz.optimizers import cautious, emo, least_squares, mars, newton, shampoo, soap, sophia, twins, wrapped
 from optviz.optimizers.entry import Hyperparameter, OptimizerEntry
 
 _PER_GRADIENT = "step size: parameters moved per unit of gradient"
@@ -75,6 +79,34 @@ _NADAM_HATS = (
 _STEP = r" \\ \theta \leftarrow \theta - \eta\, \hat{m} / (\sqrt{\hat{v}} + \epsilon)"
 _DECAYED_STEP = r" \\ \theta \leftarrow \theta - \eta\, (\hat{m} / (\sqrt{\hat{v}} + \epsilon) + \lambda \theta)"
 
+_EMO = (
+    replace(_DECOUPLED, default=0.01),
+    _choice("use_shadow", False, "draw the parameters back to a slow copy when |s| is above 0.1; never in version 4.0"),
+    _choice("use_trust", True, "scale what enters the averages by 1 - s^2; always 1 in version 4.0"),
+    _linear("max_norm", 1.0, 0.0, 100.0, "mean gradient norm above which the rate falls, for good; 0: never"),
+    _log(
+        "min_lr",
+        1e-6,
+        1e-12,
+        1e-2,
+        "floor of the rate, to which a smaller one is raised; 5.0.2: times 1 - |s|",
+    ),
+    _choice("version", "4.0", "'4.0', or '4.1' or '5.0.2', whose feedback works"),
+)
+_EMO_DRAWBACKS = (
+    "in version 4.0 feedback, trust and shadow are inert: s starts at 0 and stays 0",
+    "`max_norm` does not clip: it lowers the rate for good, on Rosenbrock's valley to `min_lr` in two steps",
+    "depends on the scale of the loss; `should_stop` is set after 32 scalars of 0, whatever the loss does",
+)
+_EMOTION = (
+    r"a \leftarrow 0.3 f + 0.7 a, \; b \leftarrow 0.01 f + 0.99 b \;(a = b = f \;\mathrm{at}\; t = 1)"
+    r" \\ s \leftarrow \tanh(5 |s| (a - b)), \; \tau = 1 - s^2, \; \varphi = 1 - |s|"
+)
+_EMO_CONTROL = (
+    r" \\ n \leftarrow 0.9 n + 0.1 \|g\|, \; \eta \leftarrow \max(0.95^{n / N} \eta, \eta_{\min})"
+    r" \;\mathrm{if}\; n > N, \; N = \mathrm{max\_norm}"
+)
+
 CATALOGUE: tuple[OptimizerEntry, ...] = (
     # Plain gradient methods.
     OptimizerEntry(
@@ -93,6 +125,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "crawls along valleys whose curvatures differ much",
         ),
         well_known=True,
+        torch=twins.GD,
     ),
     OptimizerEntry(
         "noisy_sgd",
@@ -155,6 +188,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         good_for="Vision networks and any smooth problem for which a learning rate schedule can be tuned.",
         advantages=("at most one buffer of state", "the best understood method there is"),
         drawbacks=("the rate must fit the curvature", "one rate for all parameters, whatever their scale"),
+        torch=twins.SGD,
     ),
     OptimizerEntry(
         "momentum",
@@ -172,6 +206,24 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         ),
         drawbacks=("overshoots and circles around minima", "two numbers that must be tuned together"),
         well_known=True,
+        torch=twins.MOMENTUM,
+    ),
+    OptimizerEntry(
+        "nesterov",
+        wrapped.nesterov,
+        (_rate(0.00042, _PER_GRADIENT), _HEAVY),
+        formula=r"m \leftarrow \mu m + g \\ \theta \leftarrow \theta - \eta\, (g + \mu m)",
+        year=1983,
+        paper="Nesterov (1983), A method for solving the convex programming problem with convergence rate O(1/k^2), "
+        "Soviet Mathematics Doklady 27(2), 372-376; with a constant momentum as in Sutskever et al. (2013), ICML 2013",
+        summary="Momentum whose next push is taken into account before it comes.",
+        good_for="Smooth convex losses, and wherever the heavy ball overshoots.",
+        advantages=(
+            "overshoots less than the heavy ball in steep directions",
+            "with a growing momentum no first-order method is faster on convex losses",
+        ),
+        drawbacks=("stable only at smaller rates than the heavy ball", "two numbers that must be tuned together"),
+        torch=replace(twins.MOMENTUM, theirs={"nesterov": True}, note="the same, with `nesterov=True`"),
     ),
     OptimizerEntry(
         "optimistic_gradient_descent",
@@ -255,6 +307,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "treats coordinates as independent",
             "Optax 0.2.8 takes every step one iteration late; the first does not move",
         ),
+        torch=twins.RPROP,
     ),
     OptimizerEntry(
         "lion",
@@ -300,6 +353,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "in Optax the sum begins at 0.1, not at 0 as in the paper",
         ),
         well_known=True,
+        torch=twins.ADAGRAD,
     ),
     OptimizerEntry(
         "adadelta",
@@ -322,6 +376,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "starts slowly, with steps of about sqrt(eps): in effect eps is the rate",
             "without a learning rate Optax 0.2.8 does not turn the sign, and climbs",
         ),
+        torch=twins.ADADELTA,
     ),
     OptimizerEntry(
         "rmsprop",
@@ -349,6 +404,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "never settles at a constant rate",
         ),
         well_known=True,
+        torch=twins.RMSPROP,
     ),
     OptimizerEntry(
         "sm3",
@@ -399,6 +455,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "relative steps are tiny for parameters near zero",
             "weight decay is not multiplied by the learning rate",
         ),
+        torch=twins.ADAFACTOR,
     ),
     OptimizerEntry(
         "madgrad",
@@ -443,6 +500,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "can fail to converge even on convex losses",
         ),
         well_known=True,
+        torch=twins.ADAM,
     ),
     OptimizerEntry(
         "adamw",
@@ -461,6 +519,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "decay shifts the minimum towards zero",
             "Optax's default decay is 1e-4, PyTorch's is 1e-2",
         ),
+        torch=twins.ADAMW,
     ),
     OptimizerEntry(
         "nadam",
@@ -473,6 +532,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         good_for="Problems on which Adam works but reacts too slowly.",
         advantages=("reacts to the present gradient at once", "no more state than Adam"),
         drawbacks=("the gain over Adam is often small", "without the paper's momentum schedule"),
+        torch=twins.NADAM,
     ),
     OptimizerEntry(
         "nadamw",
@@ -486,6 +546,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         good_for="Benchmarks of neural network training, where it is a hard baseline to beat.",
         advantages=("AdamW that reacts faster", "no more state than AdamW"),
         drawbacks=("decay shifts the minimum towards zero", "the gain over AdamW is often small"),
+        torch=twins.NADAMW,
     ),
     OptimizerEntry(
         "amsgrad",
@@ -507,6 +568,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "one steep start slows it for ever",
             "Optax corrects the bias by default; the paper does not",
         ),
+        torch=twins.AMSGRAD,
     ),
     OptimizerEntry(
         "adamax",
@@ -523,6 +585,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "its maximum needs no bias correction",
         ),
         drawbacks=("one outlier shrinks the steps for about 1 / (1 - b2) iterations",),
+        torch=twins.ADAMAX,
     ),
     OptimizerEntry(
         "adamaxw",
@@ -571,6 +634,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         good_for="Noisy gradients, where Adam would need a hand-made warm-up.",
         advantages=("no warm-up schedule to choose", "approaches Adam within some thousand steps"),
         drawbacks=("its first five steps are plain momentum: a steep start forces a tiny rate",),
+        torch=twins.RADAM,
     ),
     OptimizerEntry(
         "adabelief",
@@ -745,6 +809,56 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         drawbacks=(
             "a sum, not an average: the rate must be about 1 - b1 times Adam's",
             "overshoots: old gradients push on",
+        ),
+    ),
+    OptimizerEntry(
+        "mars_adamw",
+        mars.mars_adamw,
+        (
+            _rate(0.0087),
+            replace(_B1, default=0.95),
+            replace(_B2, default=0.99),
+            _EPS,
+            _DECOUPLED,
+            _linear("gamma", 0.025, 0.0, 1.0, "share of the variance reduction; 0: AdamW on clipped gradients"),
+            _log("max_norm", 1.0, 1e-3, 1e6, "longest corrected gradient let through, as an L2 norm"),
+            _choice("exact", False, "take both gradients of the correction at one sample, which needs a second one"),
+        ),
+        formula=r"c \leftarrow g_t + \gamma\, \beta_1 / (1 - \beta_1)\, (g_t - g_{t-1}) \;(g_0 = g_1),"
+        r" \; c \leftarrow c\, \min(1, C / \|c\|)"
+        r" \\ m \leftarrow \beta_1 m + (1 - \beta_1)\, c \\ v \leftarrow \beta_2 v + (1 - \beta_2)\, c^2"
+        + _HATS
+        + _DECAYED_STEP,
+        year=2024,
+        paper="Yuan et al. (2024), MARS: Unleashing the Power of Variance Reduction for Training Large Models, "
+        "ICML 2025, arXiv:2411.10438",
+        summary="AdamW on gradients that are corrected by how they changed since the last step, and clipped.",
+        good_for="Pre-training of language models with noisy gradients.",
+        advantages=(
+            "exact: the noise of a step is partly cancelled by that of the same sample one step before",
+            "the clipped gradient bounds what an outlier can do",
+        ),
+        drawbacks=(
+            "exact: two gradients per step: count those, not steps",
+            "one more copy of the parameters",
+            "while gradients are longer than max_norm, only their directions count",
+        ),
+    ),
+    OptimizerEntry(
+        "cautious_adamw",
+        cautious.cautious_adamw,
+        (_rate(0.81), _B1, _B2, _EPS, _DECOUPLED),
+        formula=_MOMENTS + _HATS + r" \\ u \leftarrow \hat{m} / (\sqrt{\hat{v}} + \epsilon)"
+        r" \\ k \leftarrow 1 \;\mathrm{where}\; u g > 0, \; 0 \;\mathrm{elsewhere}"
+        r" \\ \theta \leftarrow \theta - \eta\, (u k / \max(\mathrm{mean}(k), 0.001) + \lambda \theta)",
+        year=2024,
+        paper="Liang et al. (2024), Cautious Optimizers: Improving Training with One Line of Code, arXiv:2411.16085",
+        summary="AdamW that leaves out the coordinates in which its momentum goes uphill.",
+        good_for="Trying the mask on the usual optimizer; `cautious` puts it around any other.",
+        advantages=("to first order no step climbs", "overshoots less than Adam", "no further state and no number"),
+        drawbacks=(
+            "the coordinates kept take longer steps, by the reciprocal of their share in the leaf",
+            "noise in the gradient decides what is left out",
         ),
     ),
     OptimizerEntry(
@@ -1081,8 +1195,173 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "state of 2 * memory_size + 3 copies of the parameters",
         ),
         needs=("line search",),
+        torch=twins.LBFGS,
+    ),
+    OptimizerEntry(
+        "emonavi",
+        emo.emonavi,
+        (_rate(0.11), _B1, _B2, _EPS, *_EMO),
+        formula=_EMOTION + r" \\ m \leftarrow \beta_1 m + (1 - \beta_1)\, g"
+        r" \\ v \leftarrow \beta_2 v + (1 - \beta_2)\, \tau g^2"
+        r" \\ \theta \leftarrow \theta - \eta\, (\varphi\, m / (\sqrt{v} + \epsilon) + \lambda \theta)" + _EMO_CONTROL,
+        year=2025,
+        paper="muooon (2025), EmoNavi 4.0, program without a paper, github.com/muooon/EmoNavi, commit 4f9a5bd",
+        summary="AdamW without bias correction, its learning rate lowered for good while gradients are long.",
+        good_for="Seeing what the published program does; version 5.0.2 for the feedback that its text describes.",
+        advantages=("slows down by itself after a steep start", "versions 4.1 and 5.0.2 brake when the loss turns"),
+        drawbacks=(*_EMO_DRAWBACKS, "first steps are (1 - b1) / sqrt(1 - b2) = 3 rates long, without bias correction"),
+        needs=("value",),
+    ),
+    OptimizerEntry(
+        "emofact",
+        emo.emofact,
+        (
+            _rate(0.11),
+            replace(_B1, meaning="share kept per step in the averages of rows and columns, of gradients for vectors"),
+            replace(_B2, meaning="share kept per step in the average of squared gradients, for vectors"),
+            _EPS,
+            *_EMO,
+        ),
+        formula=_EMOTION + r" \\ r \leftarrow \beta_1 r + (1 - \beta_1)\, \tau \sqrt{R + \epsilon}, \;"
+        r" c \leftarrow \beta_1 c + (1 - \beta_1)\, \tau \sqrt{C + \epsilon}"
+        r" \;(R, C \;\mathrm{means\;of}\; g^2 \;\mathrm{over\;rows,\;columns})"
+        r" \\ u \leftarrow g / (\sqrt{r c} + \epsilon)"
+        r" \\ \mathrm{vectors:} \; m \leftarrow \beta_1 m + (1 - \beta_1)\, \tau g, \;"
+        r" v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2, \; u \leftarrow m / (\sqrt{v} + \epsilon)"
+        r" \\ \theta \leftarrow \theta - \eta\, (\varphi\, u + \lambda \theta)" + _EMO_CONTROL,
+        year=2025,
+        paper="muooon (2025), EmoFact 4.0, program without a paper, github.com/muooon/EmoNavi, commit 4f9a5bd",
+        summary="Divides matrices by root mean squares of rows and columns, at a learning rate that only falls.",
+        good_for="Matrices when memory is short; on a vector it is EmoNavi (version 4.0).",
+        advantages=("state of the size of rows plus columns", "slows down by itself after a steep start"),
+        drawbacks=(
+            *_EMO_DRAWBACKS,
+            "no momentum for matrices: it circles around a minimum",
+            "from version 4.1 on vectors move by ten to thirty rates per step",
+        ),
+        needs=("value", "matrix"),
+    ),
+    OptimizerEntry(
+        "emolynx",
+        emo.emolynx,
+        (
+            _rate(0.29),
+            replace(_B1, meaning="share of the average in the mixture whose sign is taken"),
+            _decay("b2", 0.99, "gradients"),
+            replace(_EPS, meaning="accepted and never used, as in the original"),
+            *_EMO,
+            _choice("decoupled_weight_decay", False, "decay per step: weight_decay times the rate over the first rate"),
+        ),
+        formula=_EMOTION + r" \\ c \leftarrow \beta_1 \tau m + (1 - \beta_1)\, g"
+        r" \\ \theta \leftarrow \theta - \eta\, (\varphi\, \mathrm{sign}(c) + \lambda \theta)"
+        r" \\ m \leftarrow \beta_2 m + (1 - \beta_2)\, g" + _EMO_CONTROL,
+        year=2025,
+        paper="muooon (2025), EmoLynx 4.0, program without a paper, github.com/muooon/EmoNavi, commit 4f9a5bd",
+        summary="Lion whose learning rate is lowered for good while gradients are long.",
+        good_for="Comparing with Lion, which it equals in version 4.0 with max_norm = 0.",
+        advantages=("half of Adam's state", "every coordinate moves by the same amount"),
+        drawbacks=(*_EMO_DRAWBACKS, "never settles at a constant rate"),
+        needs=("value",),
     ),
     # Curvature and matrices.
+    OptimizerEntry(
+        "newton",
+        newton.newton,
+        (
+            _rate(1.0, "share of the way to where the local parabola is flat; 1 is Newton's method"),
+            _linear("damping", 0.0, 0.0, 10.0, "added to every eigenvalue of the Hessian, in units of the curvature"),
+        ),
+        formula=r"\mathrm{solve}\; (\nabla^2 f(\theta) + \delta I)\, u = g \\ \theta \leftarrow \theta - \eta\, u",
+        year=1948,
+        paper="Newton (1685) and Simpson (1740); in many dimensions Kantorovich (1948), Functional analysis and "
+        "applied mathematics, Uspekhi Matematicheskikh Nauk 3(6), 89-185",
+        summary="Jumps to where the parabola that touches the loss is flat.",
+        good_for="Seeing what full curvature gives: the end of a run of few parameters, to the last digit.",
+        advantages=(
+            "one step on a quadratic, quadratic convergence near a minimum",
+            "does not depend on scale, rotation or condition of the parameters",
+        ),
+        drawbacks=(
+            "as glad of saddles and maxima as of minima",
+            "far away its steps can be of any length",
+            "forms and solves a matrix of all parameters by all parameters",
+        ),
+        needs=("hessian",),
+    ),
+    OptimizerEntry(
+        "damped_newton",
+        newton.damped_newton,
+        (_log("damping", 1e-3, 1e-8, 10.0, "first damping, as a share of the largest curvature at the start"),),
+        formula=r"H = \nabla^2 f(\theta), \; \mu = \delta \max |\lambda(H)| \;\mathrm{at\;the\;start},"
+        r" \; s = \mu + \max(0, -\min \lambda(H))"
+        r" \\ \mathrm{solve}\; (H + s I)\, h = -g"
+        r" \\ \rho \leftarrow (f(\theta) - f(\theta + h)) / (h \cdot (s h - g) / 2)"
+        r" \\ \mathrm{if}\; \rho > 0 \mathrm{:}\; \theta \leftarrow \theta + h, \;"
+        r" \mu \leftarrow \mu \max(1/3, 1 - (2 \rho - 1)^3), \; \nu \leftarrow 2"
+        r" \\ \mathrm{else:}\; \mu \leftarrow \mu \nu, \; \nu \leftarrow 2 \nu \;(\nu = 2 \;\mathrm{at\;the\;start})",
+        year=1966,
+        paper="Goldfeld, Quandt & Trotter (1966), Maximization by Quadratic Hill-Climbing, Econometrica 34(3), "
+        "541-551; the rule for the damping is Nielsen's (1999)",
+        summary="Newton's method kept downhill by a damping that grows when a step fails and shrinks when it succeeds.",
+        good_for="Smooth, exact losses of few parameters, saddles included.",
+        advantages=("the loss never rises", "leaves saddles along negative curvature", "nothing to tune"),
+        drawbacks=(
+            "an eigendecomposition of all parameters by all parameters at every step",
+            "not for noisy losses: it trusts single comparisons",
+            "a step that fails does not move",
+        ),
+        needs=("hessian",),
+    ),
+    OptimizerEntry(
+        "gauss_newton",
+        least_squares.gauss_newton,
+        (
+            _rate(1.0, "share of the way to the least squares of the linear model; 1 is the method of Gauss"),
+            _linear("damping", 0.0, 0.0, 10.0, "added to every eigenvalue of the matrix, in units of the curvature"),
+        ),
+        formula=r"f = \|r(\theta)\|^2 / 2, \; J = \partial r / \partial \theta"
+        r" \\ u \leftarrow \mathrm{argmin}\; \|J u - r\|^2 + \delta \|u\|^2 \\ \theta \leftarrow \theta - \eta\, u",
+        year=1961,
+        paper="Gauss (1809); with a factor on the step Hartley (1961), The Modified Gauss-Newton Method for the "
+        "Fitting of Non-Linear Regression Functions by Least Squares, Technometrics 3(2), 269-280",
+        summary="Replaces the residuals by their linear model and jumps to its least squares.",
+        good_for="Sums of squares that nearly vanish at the minimum.",
+        advantages=(
+            "Newton's speed from first derivatives, where residuals are small",
+            "never goes uphill to first order: its matrix has no negative eigenvalue",
+        ),
+        drawbacks=(
+            "steps of any length where the Jacobian is nearly singular",
+            "slow or divergent where residuals stay large and curved",
+            "a loss without residuals counts as one, sqrt(2 f), which knows nothing of curvature",
+        ),
+        needs=("residuals",),
+    ),
+    OptimizerEntry(
+        "levenberg_marquardt",
+        least_squares.levenberg_marquardt,
+        (_log("damping", 1e-3, 1e-8, 10.0, "first damping, as a share of the largest curvature at the start"),),
+        formula=r"f = \|r(\theta)\|^2 / 2, \; J = \partial r / \partial \theta, \;"
+        r" \mu = \delta \max \mathrm{diag}(J^\top J) \;\mathrm{at\;the\;start}"
+        r" \\ \mathrm{solve}\; (J^\top J + \mu I)\, h = -g"
+        r" \\ \rho \leftarrow (f(\theta) - f(\theta + h)) / (h \cdot (\mu h - g) / 2)"
+        r" \\ \mathrm{if}\; \rho > 0 \mathrm{:}\; \theta \leftarrow \theta + h, \;"
+        r" \mu \leftarrow \mu \max(1/3, 1 - (2 \rho - 1)^3), \; \nu \leftarrow 2"
+        r" \\ \mathrm{else:}\; \mu \leftarrow \mu \nu, \; \nu \leftarrow 2 \nu \;(\nu = 2 \;\mathrm{at\;the\;start})",
+        year=1963,
+        paper="Levenberg (1944) and Marquardt (1963), An Algorithm for Least-Squares Estimation of Nonlinear "
+        "Parameters, SIAM Journal 11(2), 431-441; as Algorithm 3.16 of Madsen, Nielsen & Tingleff (2004), Methods "
+        "for Non-Linear Least Squares Problems",
+        summary="Gauss-Newton near the minimum, short steps down the gradient far from it, and anything between.",
+        good_for="Fitting curves: sums of squares of few parameters from a poor start.",
+        advantages=("the loss never rises", "nothing to tune", "first derivatives only"),
+        drawbacks=(
+            "a singular value decomposition of all residuals by all parameters at every step",
+            "not for noisy losses: it trusts single comparisons",
+            "a step that fails does not move",
+        ),
+        needs=("residuals",),
+    ),
     OptimizerEntry(
         "sophia",
         optax.contrib.sophia,
@@ -1113,6 +1392,70 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "the first steps are sign steps: the curvature is unknown yet",
         ),
         needs=("hessian",),
+    ),
+    OptimizerEntry(
+        "sophia_h",
+        sophia.sophia_h,
+        (
+            _rate(0.039),
+            replace(_B1, default=0.96),
+            _decay("b2", 0.99, "the Hessian diagonal, per estimate", 0.5, 0.9999),
+            _log("eps", 1e-12, 1e-15, 1e-2, "smallest denominator"),
+            _DECOUPLED,
+            _log("gamma", 0.01, 1e-4, 10.0, "factor on the Hessian diagonal; smaller: longer steps"),
+            _log("clip_threshold", 1.0, 0.01, 100.0, "largest step per coordinate, in learning rates"),
+            _count("update_interval", 10, 1, 100, "steps between two estimates of the Hessian diagonal"),
+            _SEED,
+        ),
+        formula=r"m \leftarrow \beta_1 m + (1 - \beta_1)\, g"
+        r" \\ \mathrm{every}\; k \;\mathrm{steps,\;from\;the\;first,}\; z \sim N(0, I) \mathrm{:}"
+        r" \; h \leftarrow \beta_2 h + (1 - \beta_2)\, z \odot (\nabla^2 f(\theta)\, z)"
+        r" \\ u \leftarrow m / \max(\gamma h, \epsilon), \;\mathrm{within}\; \pm \mathrm{clip}"
+        r" \\ \theta \leftarrow \theta - \eta\, (u + \lambda \theta)",
+        year=2023,
+        paper="Liu et al. (2023), Sophia: A Scalable Stochastic Second-order Optimizer for Language Model "
+        "Pre-training, ICLR 2024, arXiv:2305.14342",
+        summary="Sophia as published with Hutchinson's estimate of the Hessian diagonal, from normal numbers.",
+        good_for="Seeing the published method, where Optax corrects a bias and draws signs.",
+        advantages=("real curvature for little more work per step", "clipping guards against bad estimates"),
+        drawbacks=(
+            "needs the loss as a function to differentiate twice",
+            "sees the diagonal only",
+            "estimates can be negative: then the step is a sign step",
+        ),
+        needs=("hessian",),
+    ),
+    OptimizerEntry(
+        "sophia_g",
+        sophia.sophia_g,
+        (
+            _rate(0.18),
+            replace(_B1, default=0.96),
+            _decay("b2", 0.99, "the Hessian diagonal, per estimate", 0.5, 0.9999),
+            _log("eps", 1e-12, 1e-15, 1e-2, "smallest denominator"),
+            _DECOUPLED,
+            _log("gamma", 0.05, 1e-4, 10.0, "factor on the Hessian diagonal; smaller: longer steps"),
+            _log("clip_threshold", 1.0, 0.01, 100.0, "largest step per coordinate, in learning rates"),
+            _count("update_interval", 10, 1, 100, "steps between two estimates of the Hessian diagonal"),
+            _SEED,
+        ),
+        formula=r"m \leftarrow \beta_1 m + (1 - \beta_1)\, g"
+        r" \\ \mathrm{every}\; k \;\mathrm{steps,\;from\;the\;first,}\; z \sim N(0, I) \mathrm{:}"
+        r" \; h \leftarrow \beta_2 h + (1 - \beta_2)\, (J^\top z)^2"
+        r" \\ u \leftarrow m / \max(\gamma h, \epsilon), \;\mathrm{within}\; \pm \mathrm{clip}"
+        r" \\ \theta \leftarrow \theta - \eta\, (u + \lambda \theta)",
+        year=2023,
+        paper="Liu et al. (2023), Sophia: A Scalable Stochastic Second-order Optimizer for Language Model "
+        "Pre-training, ICLR 2024, arXiv:2305.14342",
+        summary="Sophia as published with the Gauss-Newton-Bartlett estimate: the squared gradient for drawn labels.",
+        good_for="Sums of squares and, with labels drawn from the model, language models.",
+        advantages=("estimates are never negative", "first derivatives only"),
+        drawbacks=(
+            "needs to know the residuals, or how the model draws labels",
+            "sees the diagonal only",
+            "an estimate from one draw is off by a factor of its own size",
+        ),
+        needs=("residuals",),
     ),
     OptimizerEntry(
         "muon",
@@ -1151,6 +1494,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "singular values end between about 0.7 and 1.2, not at 1",
         ),
         needs=("matrix",),
+        torch=twins.MUON,
     ),
     OptimizerEntry(
         "galore",
@@ -1183,6 +1527,69 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         needs=("matrix",),
     ),
     # Optimizers around an optimizer.
+    OptimizerEntry(
+        "shampoo",
+        shampoo.shampoo,
+        (
+            _rate(2.2),
+            _log("eps", 1e-4, 1e-12, 1.0, "where the second moments begin, times the identity; squared gradients"),
+        ),
+        formula=r"L \leftarrow L + g g^\top, \; R \leftarrow R + g^\top g,"
+        r" \; L = R = \epsilon I \;\mathrm{at\;the\;start}"
+        r" \\ \theta \leftarrow \theta - \eta\, L^{-1/4} g R^{-1/4}"
+        r" \\ \mathrm{of\;a\;vector:}\; \theta \leftarrow \theta - \eta\, L^{-1/2} g",
+        year=2018,
+        paper="Gupta, Koren & Singer (2018), Shampoo: Preconditioned Stochastic Tensor Optimization, ICML 2018, "
+        "arXiv:1802.09568",
+        summary="Divides a matrix by roots of its second moments on both sides; on a vector, full-matrix Adagrad.",
+        good_for="Weight matrices whose rows or columns are correlated.",
+        advantages=(
+            "does not depend on a rotation of rows or of columns",
+            "two small matrices in place of one of all parameters by all parameters",
+        ),
+        drawbacks=(
+            "an eigendecomposition per axis at every step: its cube in work, its square in state",
+            "the sums never forget, so that steps only shrink",
+        ),
+        needs=("matrix",),
+    ),
+    OptimizerEntry(
+        "soap",
+        soap.soap,
+        (
+            _rate(0.0087),
+            replace(_B1, default=0.95),
+            replace(_B2, default=0.95, meaning="share kept per step in the averages of squares and second moments"),
+            _EPS,
+            _DECOUPLED,
+            _count("precondition_frequency", 10, 1, 100, "steps between two turns of the basis"),
+            _choice("precondition_1d", False, "turn vectors too"),
+            _count("max_precond_dim", 10000, 1, 10000, "longest axis that is turned", True),
+        ),
+        formula=r"g' \leftarrow Q_L^\top g\, Q_R, \; m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \;"
+        r" v \leftarrow \beta_2 v + (1 - \beta_2)\, g'^2"
+        r" \\ \hat{m} \leftarrow Q_L^\top m\, Q_R / (1 - \beta_1^{t-1}), \; \hat{v} \leftarrow v / (1 - \beta_2^{t-1})"
+        r" \\ \theta \leftarrow \theta - \eta\, (Q_L\, [\hat{m} / (\sqrt{\hat{v}} + \epsilon)]\, Q_R^\top"
+        r" + \lambda \theta)"
+        r" \\ L \leftarrow \beta_2 L + (1 - \beta_2)\, g g^\top, \; R \leftarrow \beta_2 R + (1 - \beta_2)\, g^\top g"
+        r" \\ \mathrm{every}\; k \;\mathrm{steps:}\; Q_L \leftarrow \mathrm{qr}(L Q_L),"
+        r" \; Q_R \leftarrow \mathrm{qr}(R Q_R)"
+        r" \\ \mathrm{the\;first\;step\;makes\;only}\; L, R \;\mathrm{and\;their\;eigenvectors}\; Q_L, Q_R",
+        year=2024,
+        paper="Vyas et al. (2024), SOAP: Improving and Stabilizing Shampoo using Adam, ICLR 2025, arXiv:2409.11321",
+        summary="Adam in the coordinates in which Shampoo's second moments are diagonal.",
+        good_for="Pre-training with large batches, where a better direction is worth more work per step.",
+        advantages=(
+            "Adam's tuning carries over",
+            "the basis may be old: Adam corrects for it at every step",
+        ),
+        drawbacks=(
+            "on vectors it is Adam, one step late, unless precondition_1d",
+            "four more small matrices per matrix",
+            "the first step does not move",
+        ),
+        needs=("matrix",),
+    ),
     OptimizerEntry(
         "lookahead",
         wrapped.lookahead,

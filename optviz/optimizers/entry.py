@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from optviz.optimizers.spec import OptimizerSpec, as_integer, as_number
+from optviz.optimizers.twins import TorchTwin
 from surfaces.names import unknown_name
 
-Need = Literal["value", "gradient function", "line search", "hessian", "matrix"]
+Need = Literal["value", "gradient function", "line search", "hessian", "residuals", "matrix"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,8 @@ class OptimizerEntry:
     needs: tuple[Need, ...] = ()
     well_known: bool = False
     """One of those that a comparison starts with."""
+    torch: TorchTwin | None = None
+    """The same optimizer in PyTorch, and how to set both alike; None if `torch.optim` has none."""
 
     @property
     def learning_rate(self) -> float | None:

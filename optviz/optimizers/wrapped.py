@@ -36,11 +36,16 @@ def momentum(learning_rate: Rate, momentum: ScalarLike = 0.9) -> optax.GradientT
     return optax.sgd(learning_rate, momentum)
 
 
+def nesterov(learning_rate: Rate, momentum: ScalarLike = 0.9) -> optax.GradientTransformation:
+    """Nesterov's momentum: `optax.sgd` with momentum and `nesterov=True`."""
+    return optax.sgd(learning_rate, momentum, nesterov=True)
+
+
 def noisy_sgd(
     learning_rate: Rate, eta: ScalarLike = 0.01, gamma: ScalarLike = 0.55, seed: ScalarLike = 0
 ) -> optax.GradientTransformation:
     """`optax.noisy_sgd` with a seed in place of a key."""
-    return optax.noisy_sgd(learning_rate, eta, gamma, _key(seed))
+    return optax.noisy_sgd(learning_rate, eta, gamma, key_from(seed))
 
 
 def dpsgd(
@@ -56,7 +61,7 @@ def dpsgd(
     The gradient is treated as a batch of one example: it is clipped and noised as a whole. The path is that
     of the algorithm; nothing is promised about the privacy of examples averaged beforehand.
     """
-    private = optax.contrib.differentially_private_aggregate(l2_norm_clip, noise_multiplier, _key(seed))
+    private = optax.contrib.differentially_private_aggregate(l2_norm_clip, noise_multiplier, key_from(seed))
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         batch_of_one = jax.tree.map(lambda g: g[None], updates)
@@ -177,7 +182,7 @@ def schedule_free_adamw(
     return optax.contrib.schedule_free_adamw(rate, None, b1, b2, eps, weight_decay, weight_lr_power)
 
 
-def _key(seed: ScalarLike) -> Array:
+def key_from(seed: ScalarLike) -> Array:
     """A key from a seed, which under a schedule arrives as a float."""
     return jax.random.key(jnp.asarray(seed).astype(jnp.uint32))
 

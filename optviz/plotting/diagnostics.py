@@ -23,7 +23,11 @@ Quantity = str | Callable[[Any], Any]
 
 
 def plot_diagnostics(
-    traces: Any, axes: Sequence[Axes] | None = None, state: Quantity | None = None, *, note: str | None = None
+    traces: Any,
+    axes: Sequence[Axes] | None = None,
+    state: Quantity | Sequence[Quantity] | None = None,
+    *,
+    note: str | None = None,
 ) -> np.ndarray:
     """Draw loss, gradient norm, step size and distance to the nearest minimum against steps, in a column.
 
@@ -34,7 +38,7 @@ def plot_diagnostics(
       axes: where to draw, as many as there are curves; a new figure if None.
       state: a quantity of the optimizer's state, drawn last: the name of one of its fields, such as `"mu"` or
         `"nu"`, or a function of the state. Of what is not one number, the L2 norm over all entries is drawn.
-        Rivals without such a field are left out.
+        Rivals without such a field are left out. Several quantities are drawn one below the other.
       note: said in the heading instead of the learning rates.
 
     Returns:
@@ -63,7 +67,9 @@ def plot_diagnostics(
     return drawn
 
 
-def diagnostic_curves(traces: Sequence[Any], state: Quantity | None = None) -> dict[str, list[Curve | None]]:
+def diagnostic_curves(
+    traces: Sequence[Any], state: Quantity | Sequence[Quantity] | None = None
+) -> dict[str, list[Curve | None]]:
     """By label, for every run the numbers of steps and the values of a diagnostic; None where it has none."""
     losses, label, _ = loss_curves(traces)
     curves: dict[str, list[Any]] = {label: list(losses)}
@@ -71,10 +77,10 @@ def diagnostic_curves(traces: Sequence[Any], state: Quantity | None = None) -> d
         curves[name] = [(trace.path_index[:-1], getattr(trace.steps, column)) for trace in traces]
     if all(trace.surface.minima for trace in traces):
         curves["distance to\nminimum"] = [(trace.path_index, metrics.distances(trace)) for trace in traces]
-    if state is not None:
-        curves[_state_label(state)] = [state_curve(trace, state) for trace in traces]
-        if not any(curve is not None for curve in curves[_state_label(state)]):
-            raise ValueError(_missing(traces, state))
+    for quantity in _quantities(state):
+        curves[_state_label(quantity)] = [state_curve(trace, quantity) for trace in traces]
+        if not any(curve is not None for curve in curves[_state_label(quantity)]):
+            raise ValueError(_missing(traces, quantity))
     # Key by key: JAX would sort them.
     fetched = jax.device_get(list(curves.values()))
     return dict(zip(curves, jax.tree.map(lambda x: np.asarray(x, float), fetched), strict=True))
@@ -87,6 +93,12 @@ def state_curve(trace: Any, state: Quantity) -> tuple[Array, Float[Array, " T"]]
         return trace.path_index[:-1], jax.vmap(lambda s: _size(state(s)))(states)
     found = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(states) if state in _names(path)]
     return (trace.path_index[:-1], jax.vmap(_size)(found)) if found else None
+
+
+def _quantities(state: Quantity | Sequence[Quantity] | None) -> Sequence[Quantity]:
+    if state is None:
+        return ()
+    return (state,) if isinstance(state, str) or callable(state) else state
 
 
 def _size(value: Any) -> Float[Array, ""]:
