@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +38,7 @@ def check(
         other = None if reference is None else _built(_target(reference), given)
         report = check_optimizer(
             optimizer,
-            expected_failures=dict(map(_expectation, expect or [])),
+            expected_failures={**_known_failures(target), **dict(map(_expectation, expect or []))},
             only=only,
             reference=other,
             budget=budget,
@@ -91,6 +91,10 @@ def _hyperparameters(words: Sequence[str]) -> dict[str, Any]:
         raise ValueError(f"Hyperparameters are given as --NAME VALUE, got {' '.join(words)!r}.")
     names = [name.removeprefix("--").replace("-", "_") for name in names]
     return {name: parse_value(value, name) for name, value in zip(names, values, strict=True)}
+
+
+def _known_failures(target: str) -> Mapping[str, str]:
+    return {} if ":" in target else entry(target).known_failures
 
 
 def _expectation(text: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import experiments
 import optviz
 import surfaces
 from optviz.cli import summary_of
+from optviz.conformance import LAWS
 from optviz.optimizers.twins import ONLY_IN_TORCH
 
 README = Path(__file__).parent.parent / "README.md"
@@ -52,7 +53,25 @@ def torch_table():
     return "\n".join(rows)
 
 
+def fault_table():
+    known = [(is_optax(e), e.name, law, why) for e in optviz.CATALOGUE for law, why in e.known_failures.items()]
+    known.sort(key=lambda row: not row[0])
+    theirs = [row for row in known if row[0]]
+    optimizers = len({name for _, name, _, _ in theirs})
+    head = f"{len(LAWS)} laws on {len(optviz.CATALOGUE)} optimizers: {len(theirs)} failures in {optimizers} of Optax's"
+    head += f", {len(known) - len(theirs)} in {len({row[1] for row in known}) - optimizers} of the others."
+    rows = [head, "", "| optimizer | of | breaks | because |", "|---|---|---|---|"]
+    rows += [f"| `{name}` | {'Optax' if o else 'optviz'} | `{law}` | {why} |" for o, name, law, why in known]
+    return "\n".join(rows)
+
+
+def is_optax(entry):
+    """Whether an entry's optimizer is Optax's own, perhaps in a wrapper that gives it a schedule or a key."""
+    return entry.factory.__module__.startswith("optax") or entry.factory.__module__.endswith(".wrapped")
+
+
 TABLES = {
+    "faults": fault_table,
     "torch": torch_table,
     "optimizers": optimizer_table,
     "surfaces": surface_table,

@@ -124,17 +124,17 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, Schedule) or np.ndim(value) else np.asarray(value).item()
 
 
-def problem(dtype: Any = jnp.float32) -> dict[str, Any]:
-    """The start: a matrix and a vector."""
+def problem(dtype: Any = float) -> dict[str, Any]:
+    """The start: a matrix and a vector, in JAX's default precision."""
     matrix = np.sin(1.0 + np.arange(12.0)).reshape(4, 3)
     return {"matrix": jnp.asarray(matrix, dtype), "vector": jnp.asarray([0.5, -1.5, 1.0], dtype)}
 
 
 def loss(params: Any, t: Any = 0) -> jax.Array:
     """A convex quadratic of any tree, a little different at every step; its minimum is at 0.3."""
-    total = jnp.zeros((), jnp.float32)
+    total = jnp.zeros(())
     for i, leaf in enumerate(jax.tree.leaves(params)):
-        scale = 1.0 + i + 0.25 * jnp.cos(jnp.asarray(t, jnp.float32))
+        scale = 1.0 + i + 0.25 * jnp.cos(jnp.asarray(t, float))
         away = jnp.abs(leaf - 0.3) ** 2
         total = total + jnp.sum(scale * away).astype(total.dtype) / 2
     return total

@@ -1533,6 +1533,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         (
             _rate(2.2),
             _log("eps", 1e-4, 1e-12, 1.0, "where the second moments begin, times the identity; squared gradients"),
+            _count("max_precond_dim", 1200, 1, 10000, "longest axis with a matrix; a longer one has a diagonal", True),
         ),
         formula=r"L \leftarrow L + g g^\top, \; R \leftarrow R + g^\top g,"
         r" \; L = R = \epsilon I \;\mathrm{at\;the\;start}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, ScalarLike
 
@@ -52,6 +53,6 @@ def cautious_adamw(
     return optax.chain(cautious(downhill), decay, optax.scale_by_learning_rate(learning_rate, flip_sign=False))
 
 
-def _masked(u: Array, g: Array) -> Array:
+def _masked(u: Array, g: Array | np.ndarray) -> Array:
     kept = (u * g < 0).astype(u.dtype)
     return u * kept / jnp.maximum(jnp.mean(kept), LEAST_SHARE).astype(u.dtype)

@@ -43,8 +43,10 @@ def tried(
     Both stay finite and positive: at a minimum, where rounding decides, every step may fail.
     """
     count, damping, growth = state
-    gain = (loss(jnp.zeros_like(step)) - loss(step)) / predicted
-    good = gain > 0
+    # At a minimum nothing is predicted to fall, and 0 / 0 would poison the derivatives.
+    useful = predicted > 0
+    gain = (loss(jnp.zeros_like(step)) - loss(step)) / jnp.where(useful, predicted, 1.0)
+    good = useful & (gain > 0)
     least, limit = jnp.finfo(damping.dtype).tiny, jnp.sqrt(jnp.finfo(damping.dtype).max)
     shrunk = damping * jnp.maximum(1 / 3, 1 - (2 * jnp.where(good, gain, 1.0) - 1) ** 3)
     damping = jnp.where(good, jnp.maximum(shrunk, least), jnp.minimum(damping * growth, limit))

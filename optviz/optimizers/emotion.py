@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, ScalarLike
 
+from optviz.optimizers.tensors import require_real
+
 VERSIONS = ("4.0", "4.1", "5.0.2")
 HISTORY = 32
 
@@ -90,6 +92,7 @@ def emotional(
         raise ValueError(f"version must be one of {', '.join(VERSIONS)}, got {settings.version!r}.")
 
     def init(params: Any) -> EmoState:
+        params = require_real(params)
         return _initial(settings, params)._replace(moments=jax.tree.map(init_leaf, params))
 
     def update(updates: Any, state: Any, params: Any = None, *, value: Any = None, **_: Any) -> tuple[Any, Any]:
@@ -97,6 +100,7 @@ def emotional(
             missing = "params" if params is None else "value"
             raise ValueError(f"The Emo optimizers need {missing}: update(grads, state, params, value=loss).")
         state = _with_rate(settings, _with_averages(state, jnp.asarray(value, float)))
+        updates, params = jax.tree.map(jnp.asarray, (updates, params))
         leaves, structure = jax.tree.flatten(params)
         moods = _moods(settings, state, max(len(leaves), 1))
         pulls, state = _pulled(state, leaves, moods)

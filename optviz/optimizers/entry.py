@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from optviz.optimizers.faults import FAULTS
 from optviz.optimizers.spec import OptimizerSpec, as_integer, as_number
 from optviz.optimizers.twins import TorchTwin
 from surfaces.names import unknown_name
@@ -59,6 +60,11 @@ class OptimizerEntry:
     def learning_rate(self) -> float | None:
         """The default learning rate; None for an optimizer that finds its own."""
         return learning_rate_of({h.name: h.default for h in self.hyperparameters})
+
+    @property
+    def known_failures(self) -> Mapping[str, str]:
+        """By id of a law of `optviz.conformance`, the reason why the optimizer breaks it."""
+        return FAULTS.get(self.name, {})
 
     def spec(self, **given: Any) -> OptimizerSpec:
         """The optimizer with the catalogue's defaults, except for the hyperparameters `given`."""

@@ -13,17 +13,17 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, ScalarLike
 
-from optviz.optimizers.tensors import Factors, along_axes, each_factor, each_leaf, precise, second_moments
+from optviz.optimizers.tensors import Factors, along_axes, each_factor, each_leaf, precise, require_real, second_moments
 
 
 class ShampooState(NamedTuple):
     """The state of `shampoo`."""
 
     factors: Any
-    """Per leaf, one matrix H of shape (n, n) per axis of length n; `eps` times the identity at the start."""
+    """Per leaf, for each axis of length n a matrix H of shape (n, n), or its diagonal; `eps` times 1 at the start."""
 
 
-def shampoo(learning_rate: Any, eps: ScalarLike = 1e-4) -> optax.GradientTransformation:
+def shampoo(learning_rate: Any, eps: ScalarLike = 1e-4, max_precond_dim: int = 1200) -> optax.GradientTransformation:
     """Shampoo, Algorithm 2 of the paper (Algorithm 1 for matrices), for a leaf with k axes:
 
     H_i <- H_i + G_(i) G_(i)^T          (G_(i) is the gradient unfolded along axis i)
@@ -31,29 +31,32 @@ def shampoo(learning_rate: Any, eps: ScalarLike = 1e-4) -> optax.GradientTransfo
     x <- x - rate u
 
     So a matrix gets L^{-1/4} G R^{-1/4}, and a vector full-matrix Adagrad, (eps I + sum g g^T)^{-1/2} g. A number is a
-    vector of one. The roots are taken at every step, from an eigendecomposition: n^3 operations for an axis of n.
+    vector of one. The roots are taken at every step, from an eigendecomposition: n^3 operations for an axis of n. Of an
+    axis longer than `max_precond_dim` only the diagonal of H is kept, as in the paper's experiments.
     The momentum of the paper's experiments is left out; `optax.chain(shampoo(rate), optax.trace(0.9))` has it.
     """
 
     def init(params: Any) -> ShampooState:
-        return ShampooState(jax.tree.map(lambda p: _scaled_identities(p, eps), params))
+        return ShampooState(jax.tree.map(lambda p: _scaled_identities(p, eps, max_precond_dim), require_real(params)))
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, ShampooState]:
-        u, factors = each_leaf(lambda g, h: _preconditioned(g, h, eps), updates, state.factors)
+        gradients = jax.tree.map(jnp.asarray, updates)
+        u, factors = each_leaf(lambda g, h: _preconditioned(g, h, eps), gradients, state.factors)
         return u, ShampooState(factors)
 
     return optax.chain(optax.GradientTransformation(init, update), optax.scale_by_learning_rate(learning_rate))
 
 
-def _scaled_identities(leaf: Array, eps: ScalarLike) -> Factors:
+def _scaled_identities(leaf: Array, eps: ScalarLike, max_dim: int) -> Factors:
     shape, dtype = leaf.shape or (1,), precise(leaf).dtype
-    return tuple(jnp.asarray(eps * jnp.eye(n, dtype=dtype), dtype) for n in shape)
+    return tuple(jnp.asarray(eps * (jnp.eye(n) if n <= max_dim else jnp.ones(n)), dtype) for n in shape)
 
 
 def _preconditioned(g: Array, factors: Factors, eps: ScalarLike) -> tuple[Array, Factors]:
     tensor = precise(g).reshape(g.shape or (1,))
     factors = each_factor(jnp.add, factors, second_moments(tensor, factors))
-    roots = each_factor(lambda h: _power(h, -1 / (2 * tensor.ndim), eps), factors)
+    exponent = -1 / (2 * tensor.ndim)
+    roots = each_factor(lambda h: _power(h, exponent, eps) if h.ndim == 2 else h**exponent, factors)
     return along_axes(tensor, roots).reshape(g.shape).astype(g.dtype), factors
 
 

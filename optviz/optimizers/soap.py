@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, ScalarLike
 
-from optviz.optimizers.tensors import Factors, along_axes, each_factor, each_leaf, precise, second_moments
+from optviz.optimizers.tensors import Factors, along_axes, each_factor, each_leaf, precise, require_real, second_moments
 
 
 class SoapState(NamedTuple):
@@ -60,7 +60,7 @@ def soap(
             dtype = precise(leaf).dtype
             return tuple(jnp.eye(n, dtype=dtype) if turned and n <= max_precond_dim else None for n in leaf.shape)
 
-        zeros, q = optax.tree.zeros_like(params), jax.tree.map(bases, params)
+        zeros, q = optax.tree.zeros_like(params), jax.tree.map(bases, require_real(params))
         return SoapState(jnp.zeros((), jnp.int32), zeros, zeros, optax.tree.zeros_like(q), q)
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, SoapState]:
@@ -74,6 +74,7 @@ def soap(
             moments = each_factor(lambda a, b: b2 * a + (1 - b2) * b, moments, second_moments(precise(g), moments))
             return u, m, v, moments, each_factor(lambda a, q: _turned(a, q, count, precondition_frequency), moments, q)
 
+        updates, params = jax.tree.map(jnp.asarray, (updates, params))
         u, *rest = each_leaf(leaf, updates, params, state.m, state.v, state.moments, state.bases)
         return u, SoapState(count + 1, *rest)
 

@@ -55,6 +55,27 @@ def test_a_number_is_a_vector_of_one_and_a_tensor_has_a_factor_per_axis(x64):
     np.testing.assert_allclose(first_step(tensor, 7.0), tensor / np.sqrt(16.0), rtol=1e-12)
 
 
+def with_a_diagonal(t, x, g, s):
+    """The equations at rate 0.3, with the three rows of the matrix scaled one by one."""
+    if t == 1:
+        s.update(L=np.full(3, 1e-3), R=1e-3 * np.eye(2), H=1e-3 * np.eye(2))
+    matrix, vector = leaves(g)["matrix"], leaves(g)["vector"]
+    s["L"] = s["L"] + np.sum(matrix**2, axis=1)
+    s["R"] = s["R"] + matrix.T @ matrix
+    s["H"] = s["H"] + np.outer(vector, vector)
+    u = s["L"][:, None] ** -0.25 * matrix @ inverse_root(scipy.linalg.sqrtm(s["R"]))
+    return x - 0.3 * flat({"matrix": u, "vector": inverse_root(s["H"]) @ vector})
+
+
+def test_of_an_axis_that_is_too_long_only_the_diagonal_is_kept(x64):
+    assert_same_path(path_of(shampoo(0.3, eps=1e-3, max_precond_dim=2)), transcribed(with_a_diagonal))
+
+
+def test_complex_parameters_are_refused_by_name():
+    with pytest.raises(TypeError, match="real parameters, and weight is complex64"):
+        shampoo(0.1).init({"weight": jnp.zeros(2, jnp.complex64)})
+
+
 @pytest.mark.parametrize("shape", [(4, 2), (2, 2), (3,)])
 def test_it_is_differentiable_even_where_eigenvalues_meet(x64, shape):
     # Moments of four rows and one gradient of two columns have the eigenvalue eps twice.
