@@ -37,7 +37,7 @@ from surfaces.base import LossSurface
 from surfaces.names import unknown_name
 
 # The names that tables, legends and metrics know.
-_OPTAX_NAMES = {"lr": ("learning_rate",), "betas": ("b1", "b2")}
+_OPTAX_NAMES = {"lr": ("learning_rate",), "betas": ("b1", "b2", "b3")}
 
 Evaluation = tuple[Array, Any]
 """A loss and its gradient."""
@@ -245,7 +245,7 @@ def _hyperparameters(defaults: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in defaults.items():
         values = value if isinstance(value, tuple) else (value,)
         several = tuple(f"{name}_{i}" for i in range(len(values))) if isinstance(value, tuple) else (name,)
-        found |= dict(zip(_OPTAX_NAMES.get(name, several), values, strict=True))
+        found |= dict(zip(_OPTAX_NAMES.get(name, several)[: len(values)], values, strict=True))
     return {k: float(v) for k, v in found.items() if _is_number(v)}
 
 

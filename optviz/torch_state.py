@@ -20,7 +20,7 @@ class TorchState(eqx.Module):
 
     `state["exp_avg"]` is an array; if the parameters are a tree, a dict of arrays by the path of the leaf. PyTorch
     makes its state as it goes: what does not exist yet before a step is NaN in the column of that step, and a list of
-    tensors that grows, such as L-BFGS's, is one array padded with NaN.
+    tensors that grows or whose shapes differ, as in L-BFGS, is one array padded with NaN.
     """
 
     arrays: dict[str, Any]
@@ -102,8 +102,13 @@ def saved_in(state: TorchState, paths: Sequence[str]) -> dict[str, Any]:
 
 def _arrays(state_dict: Mapping[str, Any], paths: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
     """The numbers of a `state_dict` by name and by path of the parameter."""
-    states = {paths[i] if isinstance(i, int) else str(i): state for i, state in state_dict["state"].items()}
-    found = {(name, path): _as_array(v) for path, state in states.items() for name, v in state.items()}
+    found: dict[tuple[str, str], np.ndarray | None] = {}
+    for key, state in state_dict["state"].items():
+        if isinstance(state, Mapping):
+            path = paths[key] if isinstance(key, int) else str(key)
+            found |= {(name, path): _as_array(v) for name, v in state.items()}
+        else:  # an entry of no parameter
+            found[str(key), ""] = _as_array(state)
     return {key: array for key, array in found.items() if array is not None}
 
 
@@ -111,7 +116,9 @@ def _as_array(value: Any) -> np.ndarray | None:
     """A copy of a tensor, a number or a list of them, in a type that JAX has; None for what is neither, or empty."""
     if isinstance(value, list | tuple):
         entries = [array for v in value if (array := _as_array(v)) is not None]
-        return np.stack(entries) if entries else None
+        if len({entry.ndim for entry in entries}) > 1:
+            entries = [entry.ravel() for entry in entries]
+        return _padded(entries) if entries else None
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         value = (value.float() if value.dtype is torch.bfloat16 else value).numpy()

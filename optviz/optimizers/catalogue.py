@@ -928,7 +928,11 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
         summary="Momentum with the step of each layer in proportion to the norm of its weights.",
         good_for="Convolutional networks with batches of many thousands.",
         advantages=("no layer can move by more than a fixed share of itself", "one buffer of state"),
-        drawbacks=("cannot slow down near a minimum away from zero", "a layer near zero hardly moves"),
+        drawbacks=(
+            "cannot slow down near a minimum away from zero",
+            "a layer near zero hardly moves",
+            "Optax 0.2.8 divides by |g + weight_decay w|, the paper by |g| + weight_decay |w|",
+        ),
     ),
     OptimizerEntry(
         "lamb",
@@ -1523,6 +1527,7 @@ CATALOGUE: tuple[OptimizerEntry, ...] = (
             "on a vector it is exactly Adam",
             "with the rank of the matrix it is Adam in rotated coordinates, with nothing saved",
             "old moments are kept when the subspace changes",
+            "Optax 0.2.8 projects the longer side of a matrix, the paper the shorter",
         ),
         needs=("matrix",),
     ),
