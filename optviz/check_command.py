@@ -14,6 +14,7 @@ import typer
 import surfaces
 from optviz.arguments import parse_value
 from optviz.conformance import Report, check_optimizer
+from optviz.conformance.law import described
 from optviz.optimizers import CATALOGUE, as_optimizer, entry
 from optviz.optimizers.spec import OptimizerSpec
 from optviz.terminal import console, one_sentence
@@ -25,7 +26,7 @@ def check(
         list[str] | None, typer.Argument(help="Its hyperparameters: --learning_rate 0.1 --b1 0.8.")
     ] = None,
     expect: Annotated[list[str] | None, typer.Option(help="LAW=REASON of a known failure. Repeatable.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="A law, or how it begins: edges. Repeatable.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A law, or a group of them: edges. Repeatable.")] = None,
     reference: Annotated[str | None, typer.Option(help="An optimizer to agree with, as TARGET.")] = None,
     budget: Annotated[int, typer.Option(min=1, help="Steps in which it must descend a bowl.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -45,7 +46,7 @@ def check(
             **given,
         )
         if page is not None:
-            report.write_html(page, _picture(_built(optimizer, given)))
+            report.write_html(page, _picture(_built(optimizer, given)) if _runs(report) else None)
     if as_json:
         typer.echo(report.as_json())
     else:
@@ -53,8 +54,15 @@ def check(
     raise typer.Exit(0 if report.passed else 1)
 
 
+def _runs(report: Report) -> bool:
+    """Whether there is a path to draw."""
+    return all(r.law.id != "protocol.runs" for r in report.failures)
+
+
 def _print(report: Report) -> None:
     console.print(report.table())
+    if report.traits:
+        console.print("\nTraits, reported and not judged")
     for trait, value in report.traits.items():
         console.print(f"  {trait}: {value}", highlight=False)
 
@@ -68,7 +76,10 @@ def _target(text: str) -> Any:
         return entry(text).spec()
     if str(Path.cwd()) not in sys.path:  # as `python -m` does it
         sys.path.insert(0, str(Path.cwd()))
-    found: Any = importlib.import_module(module)
+    try:
+        found: Any = importlib.import_module(module)
+    except Exception as error:
+        raise ValueError(f"{module} cannot be imported: {described(error)}") from error
     for part in name.split("."):
         found = getattr(found, part)
     return found

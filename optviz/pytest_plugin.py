@@ -13,7 +13,7 @@ the reason, and an expected failure is a strict xfail. `pytest -m optviz_law` ru
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,26 +43,36 @@ class LawTest:
         if result.outcome == "not applicable":
             pytest.skip(result.detail)
         if result.failed:
-            pytest.fail(f"{law.id}: {result.detail}\nWhy it matters: {law.why}\nMend: {law.mend}", pytrace=False)
+            pytest.fail(f"{law.id}: {result.detail}\nWhy it matters: {law.why}\nMend: {result.mend}", pytrace=False)
 
 
 def parametrize_with_checks(
-    optimizers: Sequence[Any], expected_failures: Mapping[str, Mapping[str, str]] | None = None
+    optimizers: Any, expected_failures: Mapping[str, Mapping[str, str]] | None = None
 ) -> pytest.MarkDecorator:
     """A decorator that calls a test with every `optimizer` and every `law`.
 
     Args:
-      optimizers: what `check_optimizer` takes.
+      optimizers: a sequence of what `check_optimizer` takes, or one such.
       expected_failures: by name of an optimizer, then by id of a law, the reason of a known failure.
+
+    Raises:
+      ValueError: for failures expected of an optimizer or a law that is not there.
     """
     import pytest
 
     from optviz.conformance.check import LAWS
     from optviz.conformance.subject import subject_of
+    from surfaces.names import unknown_name
 
+    chosen = optimizers if isinstance(optimizers, list | tuple) else [optimizers]
+    names = [subject_of(optimizer, {}).name for optimizer in chosen]
+    ids = [law.id for law in LAWS]
+    for known, reasons in (expected_failures or {}).items():
+        for kind, name, there in (("optimizer", known, names), *(("law", law, ids) for law in reasons)):
+            if name not in there:
+                raise ValueError(unknown_name(kind, name, there))
     cases = []
-    for optimizer in optimizers:
-        name = subject_of(optimizer, {}).name
+    for optimizer, name in zip(chosen, names, strict=True):
         reasons = (expected_failures or {}).get(name, {})
         for law in LAWS:
             marks = [pytest.mark.optviz_law]

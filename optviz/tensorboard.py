@@ -35,6 +35,8 @@ def write_tensorboard(trace: OptimizerTrace, folder: str | Path) -> Path:
     except ModuleNotFoundError as error:
         sentence = "write_tensorboard needs tensorboardX: pip install 'optviz[tensorboard]'."
         raise ModuleNotFoundError(sentence, name="tensorboardX") from error
+    if not isinstance(trace, OptimizerTrace):
+        raise TypeError(f"write_tensorboard takes one trace, into a folder of its own, got {type(trace).__name__}.")
     written = curves(trace)
     if not written:
         raise ValueError("The trace recorded none of the columns that TensorBoard could show: record all, or SCALARS.")
@@ -50,7 +52,7 @@ def curves(trace: OptimizerTrace) -> Curves:
 
     `loss` at the points of the path, the end included (T + 1); `gradient_norm` and `step_size` of each step (T);
     `hyperparameters/NAME` in force at each step (T); `state/FIELD` for every single number of the optimizer's state,
-    before each step and after the last (T + 1).
+    before each step and after the last (T + 1, less where it is not a number).
     """
     found: dict[str, Any] = {}
     if _has(trace, "loss"):
@@ -62,7 +64,13 @@ def curves(trace: OptimizerTrace) -> Curves:
         found |= _state_curves(trace)
     index = np.asarray(trace.path_index)
     columns = {tag: np.asarray(jax.device_get(v), float) for tag, v in found.items() if _is_curve(v)}
-    return {tag: (index[: len(values)], values) for tag, values in columns.items()}
+    found = {tag: (index[: len(values)], values) for tag, values in columns.items()}
+    # A number that PyTorch's state does not have yet is NaN.
+    return {tag: _known(*curve) if tag.startswith("state/") else curve for tag, curve in found.items()}
+
+
+def _known(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return steps[~np.isnan(values)], values[~np.isnan(values)]
 
 
 def _has(trace: OptimizerTrace, column: str) -> bool:

@@ -106,10 +106,11 @@ class TorchOptimizer(WiredOptimizer):
 
     def replace(self, **_: Any) -> TorchOptimizer:
         """Refused: it would be asked for by what maps over hyperparameters in one compiled program."""
-        raise TypeError(self._on_host)
+        raise TypeError(self.on_host)
 
     @property
-    def _on_host(self) -> str:
+    def on_host(self) -> str:
+        """Why it cannot be compiled."""
         return f"{self.name} runs on the host, step by step, and can be neither compiled nor swept: use optviz.record."
 
     def init(self, params: Any) -> TorchState:
@@ -185,7 +186,7 @@ class _Live:
 
     def __init__(self, optimizer: TorchOptimizer, params: Any, state: TorchState | None = None):
         if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(params)):
-            raise TypeError(optimizer._on_host)
+            raise TypeError(optimizer.on_host)
         leaves, self.structure = jax.tree_util.tree_flatten_with_path(params)
         self.paths = [path_of(path) for path, _ in leaves]
         self.tensors = [_as_tensor(leaf).requires_grad_() for _, leaf in leaves]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+
 from optviz.conformance import descent, edges, persistence, protocol, transformations, types, wrapping
-from optviz.conformance.law import Broken, Law, NotApplicable
+from optviz.conformance.law import Broken, Law, NotApplicable, described
 from optviz.conformance.report import Report, Result
 from optviz.conformance.subject import Subject, subject_of
 from optviz.conformance.traits import traits
@@ -66,10 +69,12 @@ def check_optimizer(
     if not chosen:
         raise ValueError(f"There is no law or group {', '.join(only or ())}. There are {', '.join(ids)}.")
     subject = subject_of(optimizer, hyperparameters, reference=reference, budget=budget)
-    results = [checked(law, subject, expected) for law in chosen]
+    results: list[Result] = []
+    for law in chosen:
+        results.append(_unless_told(checked(law, subject, expected), results))
     report = Report(subject.name, results, traits(subject) if with_traits else {})
     if raise_on_failure and not report.passed:
-        lines = [f"{r.law.id}: {r.detail}\n    Mend: {r.law.mend}" for r in report.failures]
+        lines = [f"{r.law.id}: {r.detail}\n    Mend: {r.mend}" for r in report.failures]
         raise CheckFailed(f"{subject.name} breaks {len(lines)} of {len(results)} laws:\n" + "\n".join(lines))
     return report
 
@@ -82,18 +87,34 @@ def checked(law: Law, subject: Subject, expected_failures: Mapping[str, str]) ->
     """The verdict of one law."""
     begin = time.perf_counter()
     expected = expected_failures.get(law.id)
+    cause, mend = "", law.mend
     try:
         seen = law.check(subject)
         outcome, detail = "pass", seen or ""
     except NotApplicable as reason:
         outcome, detail = "not applicable", str(reason)
-    except Broken as broken:
-        outcome, detail = "fail", str(broken)
-    except Exception as error:  # the optimizer's own error, wherever it is raised
-        text = (str(error).strip().splitlines() or [""])[0]
-        outcome, detail = "fail", f"{type(error).__name__}: {text}"
+    except (Exception, SystemExit) as error:  # the optimizer's own error, wherever it is raised
+        own = error.__cause__ if isinstance(error, Broken) else error
+        cause = "" if own is None else described(own)
+        outcome, detail = "fail", " ".join(str(error).split()) if isinstance(error, Broken) else cause
+        if isinstance(own, jax.errors.ConcretizationTypeError):
+            mend = transformations.jit.mend
     if expected is not None and outcome == "fail":
         outcome, detail = "expected failure", f"{expected} ({detail})"
     elif expected is not None and outcome == "pass":
         outcome, detail = "unexpected pass", f"it holds, though it was expected to fail: {expected}"
-    return Result(law, outcome, detail, time.perf_counter() - begin)  # type: ignore[arg-type]
+    return Result(law, outcome, detail, time.perf_counter() - begin, cause, mend)  # type: ignore[arg-type]
+
+
+def _unless_told(result: Result, earlier: Sequence[Result]) -> Result:
+    """The result, with its advice replaced where an earlier law failed for the same reason."""
+    if result.outcome != "fail":
+        return result
+    failed = [r for r in earlier if r.outcome == "fail"]
+    for r in failed:
+        if r.cause and r.cause == result.cause:
+            return dataclasses.replace(result, mend=f"It is the error of {r.law.id}: mend that first.")
+    if protocol.update_is_pure in (r.law for r in failed):
+        advice = f"It may follow from {protocol.update_is_pure.id}: mend that first. {result.mend}"
+        return dataclasses.replace(result, mend=advice)
+    return result

@@ -39,7 +39,9 @@ def convex(subject: Subject) -> str | None:
         trace = record(GivenOptimizer(subject.transformation, subject.name), _BOWL, _BOWL.start, subject.budget)
         best, told = float(jnp.nanmin(trace.losses)), "as given"
     if not best <= _SHARE * first:
-        raise Broken(f"{subject.budget} steps on {_BOWL.name} bring the loss from {first:.3g} to {best:.3g} {told}")
+        raise Broken(
+            f"{subject.budget} steps on {_BOWL.name} bring the loss from {first:.3g} to {best:.3g} at best {told}"
+        )
     return f"from {first:.3g} to {best:.3g} {told}"
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+_HERE = str(Path(__file__).parent.parent)
 Severity = Literal["error", "warning"]
 
 
@@ -38,6 +41,15 @@ class Law:
 def law(id: str, why: str, mend: str, severity: Severity = "error") -> Callable[[Callable[[Any], str | None]], Law]:
     """Make a law of a function of the subject."""
     return lambda check: Law(id, why, mend, severity, check)
+
+
+def described(error: BaseException) -> str:
+    """The type and first line of an error, and the last line of the user's own code on its way."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not f.filename.startswith((_HERE, "<")) and "site-packages" not in f.filename]
+    where = f", at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+    return f"{type(error).__name__}: {text[:300].rstrip('.,')}{where}"
 
 
 def require_same(found: Any, expected: Any, what: str, rtol: float = 0.0, atol: float = 0.0) -> None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optviz.conformance.law import Broken, NotApplicable, law, require_same
+from optviz.conformance.law import Broken, NotApplicable, described, law, require_same
 from optviz.conformance.subject import Subject, extras, problem
 
 
@@ -179,7 +179,7 @@ def needs_params_or_not(subject: Subject) -> str | None:
     except Exception as error:
         if "param" in str(error).lower():
             return "needs params, and says so"
-        raise Broken(f"without params it raises {type(error).__name__} that does not name them: {error}") from error
+        raise Broken(f"without params it raises an error that does not name them: {described(error)}") from error
     return "works without params"
 
 

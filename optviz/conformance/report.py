@@ -22,6 +22,10 @@ class Result:
     outcome: Outcome
     detail: str = ""
     seconds: float = 0.0
+    cause: str = ""
+    """The optimizer's own error, with the line that raised it; empty if there was none."""
+    mend: str = ""
+    """How to mend a failure."""
 
     @property
     def failed(self) -> bool:
@@ -57,7 +61,7 @@ class Report:
         laws = [
             {
                 "law": r.law.id, "outcome": r.outcome, "severity": r.law.severity, "detail": r.detail,
-                "why": r.law.why, "mend": r.law.mend, "seconds": round(r.seconds, 3),
+                "why": r.law.why, "mend": r.mend, "seconds": round(r.seconds, 3),
             }
             for r in self.results
         ]  # fmt: skip
@@ -76,18 +80,13 @@ class Report:
             table.add_column(heading, no_wrap=heading == "law", overflow="fold")
         styles = {"pass": "green", "fail": "bold red", "unexpected pass": "bold red", "expected failure": "yellow"}
         for r in self.results:
-            mend = f"\nMend: {r.law.mend}" if r.outcome == "fail" else ""
+            mend = f"\nMend: {r.mend}" if r.outcome == "fail" else ""
             table.add_row(r.law.id, f"[{styles.get(r.outcome, 'dim')}]{r.outcome}[/]", escape(r.detail + mend))
         return table
 
     def write_html(self, filename: str | Path, picture: str | None = None) -> Path:
         """Write the report as a page of its own, with a picture as SVG text if there is one."""
-        rows = "".join(
-            f"<tr class='{r.outcome.replace(' ', '-')}'><td>{html.escape(r.law.id)}</td><td>{r.outcome}</td>"
-            f"<td>{html.escape(r.detail)}</td><td>{html.escape(r.law.why)}</td>"
-            f"<td>{html.escape(r.law.mend) if r.failed else ''}</td></tr>"
-            for r in self.results
-        )
+        rows = "".join(_row(r) for r in sorted(self.results, key=lambda r: not r.failed))
         traits = "".join(
             f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in self.traits.items()
         )
@@ -99,8 +98,18 @@ class Report:
         return Path(filename)
 
 
+def _row(result: Result) -> str:
+    told = html.escape(result.detail)
+    if result.outcome == "fail":
+        told += f"<p><b>Mend:</b> {html.escape(result.mend)}</p>"
+    kind = result.outcome.replace(" ", "-")
+    why = html.escape(result.law.why)
+    cells = "".join(f"<td>{cell}</td>" for cell in (html.escape(result.law.id), result.outcome, told, why))
+    return f"<tr class='{kind}'>{cells}</tr>"
+
+
 _PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{name}: checked</title>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}: checked</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
 table {{ border-collapse: collapse; width: 100%; margin: 1rem 0 }}
@@ -108,11 +117,18 @@ td, th {{ text-align: left; vertical-align: top; padding: .3rem .6rem; border-bo
 .fail td:nth-child(2), .unexpected-pass td:nth-child(2) {{ color: #b00020; font-weight: bold }}
 .pass td:nth-child(2) {{ color: #1b7f3b }} .not-applicable {{ color: #777 }}
 .expected-failure td:nth-child(2) {{ color: #9a6700 }}
-svg {{ max-width: 100%; height: auto }}
+.fail p {{ margin: .3rem 0 0 }} .traits {{ width: auto }}
+td:first-child {{ overflow-wrap: anywhere; min-width: 8rem }}
+svg {{ display: block; margin: auto; max-width: 100%; height: auto }}
+@media (max-width: 40rem) {{
+  table:not(.traits) tr:first-child {{ display: none }}
+  table:not(.traits) td {{ display: block; border: 0; padding: 0 .3rem }}
+  table:not(.traits) tr {{ display: block; border-bottom: 1px solid #ddd; padding: .5rem 0 }}
+}}
 </style>
 <h1>{name}</h1><p>{told}</p>{picture}
 <table>
-<tr><th>law</th><th>verdict</th><th>what was seen</th><th>why it matters</th><th>how to mend it</th></tr>
+<tr><th>law</th><th>verdict</th><th>what was seen</th><th>why it matters</th></tr>
 {rows}</table>
-<h2>Traits</h2><p>Reported, not judged.</p><table>{traits}</table></html>
+<h2>Traits</h2><p>Reported, not judged.</p><table class="traits">{traits}</table></html>
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from optviz.conformance.law import numbers
+from optviz.conformance.law import described, numbers
 from optviz.optimizers import OptimizerSpec, as_optimizer
 from optviz.optimizers.protocol import accepted_arguments, update_with
 from optviz.optimizers.schedules import Schedule
@@ -100,17 +101,44 @@ def subject_of(optimizer: Any, hyperparameters: Mapping[str, Any], **more: Any) 
       TypeError: for something that is none of them, or for hyperparameters of a ready-made transformation.
     """
     if callable(optimizer) and not hasattr(optimizer, "update"):
-        optimizer = OptimizerSpec(optimizer, **hyperparameters)
+        optimizer = OptimizerSpec(optimizer, **{**_floats_of(optimizer), **hyperparameters})
     elif hyperparameters and isinstance(optimizer, OptimizerSpec):
         optimizer = optimizer.replace(**hyperparameters)
     elif hyperparameters:
         raise TypeError(f"A ready-made optimizer takes no hyperparameters, got {', '.join(hyperparameters)}.")
+    if reason := getattr(optimizer, "on_host", ""):
+        raise TypeError(f"The laws are about compiled programs. {reason}")
     if not isinstance(optimizer, OptimizerSpec):
         wired = as_optimizer(optimizer)
         return Subject(wired.name, getattr(wired, "transformation", wired), None, {}, {}, **more)
     numbers = {k: _plain(v) for k, v in optimizer.hyperparameters.items()}
     options = dict(optimizer.options)
-    return Subject(optimizer.name, optimizer.factory(**numbers, **options), optimizer.factory, numbers, options, **more)
+    return Subject(
+        optimizer.name, _made(optimizer, {**numbers, **options}), optimizer.factory, numbers, options, **more
+    )
+
+
+def _made(spec: OptimizerSpec, arguments: Mapping[str, Any]) -> Any:
+    """What the factory makes, or an error that says whose it is."""
+    try:
+        made = spec.factory(**arguments)
+    except (Exception, SystemExit) as error:
+        told = f"{spec.name}({', '.join(arguments)}) cannot be made: {described(error)}"
+        by_name = ". Hyperparameters are given by name: learning_rate=0.1, or --learning_rate 0.1"
+        hint = by_name if isinstance(error, TypeError) and "missing" in str(error) else ""
+        raise ValueError(f"{told}{hint}.") from error
+    if not hasattr(made, "init") or not hasattr(made, "update"):
+        raise TypeError(f"{spec.name} must return an optimizer, which has `init` and `update`, and returns {made!r}.")
+    return made
+
+
+def _floats_of(factory: Callable[..., Any]) -> dict[str, float]:
+    """The default values that are floats: hyperparameters as much as those that are given."""
+    try:
+        parameters = inspect.signature(factory).parameters
+    except ValueError:  # a built-in has none to show
+        return {}
+    return {name: p.default for name, p in parameters.items() if isinstance(p.default, float)}
 
 
 def same_leaves(a: Any, b: Any) -> bool:

@@ -26,7 +26,7 @@ def traits(subject: Subject) -> dict[str, Any]:
 def _measured(measure: Callable[[Subject], Any], subject: Subject) -> Any:
     try:
         return measure(subject)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return f"not measured: {type(error).__name__}"
 
 

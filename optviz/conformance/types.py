@@ -13,7 +13,10 @@ import optax
 from optviz.conformance.law import Broken, Law, NotApplicable, law, numbers, require_finite
 from optviz.conformance.subject import NUM_STEPS, Subject, extras, loss, problem
 
-_MEND = "Create state with zeros_like(params); keep hyperparameters from promoting: x.astype(p.dtype) at the end."
+_MEND = (
+    "Cast the update at the end, u.astype(p.dtype). State may stay in float32, and averages of squares should: in "
+    "bfloat16 they stop short."
+)
 
 
 def _in(dtype: str, why: str) -> Law:
@@ -60,6 +63,8 @@ def complex_numbers(subject: Subject) -> str | None:
             warnings.filterwarnings("error", "Casting")
             updates = jax.eval_shape(lambda p: subject.step(p, subject.transformation.init(p))[0], start)
             end, _ = subject.run(start)
+    except jax.errors.ConcretizationTypeError:
+        raise
     except (TypeError, ValueError) as error:
         return f"refused: {str(error).strip().splitlines()[0]}"
     require_finite(end, "complex parameters")

@@ -179,7 +179,8 @@ def tree_map_params(subject: Subject) -> str | None:
     except Exception as error:
         raise Broken(f"optax.tree.map_params raises {type(error).__name__}: {str(error).splitlines()[0]}") from error
     require_same(mapped, state, "the state after an identity over its parameters' copies")
-    return f"{len(seen) // 2 if len(seen) % 2 == 0 else len(seen) / 2:g} copies of the parameters"
+    copies = len(seen) / len(jax.tree.leaves(problem()))
+    return f"{copies:g} cop{'y' if copies == 1 else 'ies'} of the parameters"
 
 
 LAWS: tuple[Any, ...] = (

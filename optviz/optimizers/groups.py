@@ -184,6 +184,8 @@ def set_hyperparameter(state: GroupsState, name: str, value: Any, group: str | N
         raise TypeError(f"set_hyperparameter needs the state of param_groups, got {type(state).__name__}.")
     if callable(value):
         raise TypeError(f"{name} must be a number, got {value!r}; param_groups takes schedules.")
+    if not isinstance(group, str | None):
+        raise TypeError(f"group must be the name of a group, one of {', '.join(state.groups)}, got {group!r}.")
     value, changed = as_number(name, value), {}
     for label in _chosen(state, group):
         own = state.groups[label]

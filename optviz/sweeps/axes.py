@@ -112,6 +112,8 @@ def _values(name: str, given: Any, optimizer: Any, surface: LossSurface, params:
         for extreme in (float(values.min()), float(values.max())):  # what a surface accepts is a range
             replaced(surface, name.removeprefix("surface.").split("."), extreme)
         return values.astype(float)
+    if reason := getattr(optimizer, "on_host", ""):
+        raise TypeError(reason)
     known = getattr(optimizer, "hyperparameters", {})
     if name not in known and name in inspect.signature(getattr(optimizer, "factory", lambda: None)).parameters:
         raise ValueError(f"{optimizer.name} has no value of {name!r} that an axis could replace; give it one.")

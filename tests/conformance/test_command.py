@@ -19,6 +19,17 @@ def uphill(learning_rate):
     return optax.sgd(-learning_rate)
 
 made = optax.adam(0.1)
+
+def branches(learning_rate=0.1):
+    def update(g, s, p=None):
+        return jax.tree.map(lambda x: -learning_rate * x if x.sum() > 0 else x, g), s
+    return optax.GradientTransformation(lambda p: (), update)
+
+def leaves():
+    raise SystemExit(3)
+
+def number():
+    return 3
 """
 
 
@@ -31,6 +42,30 @@ def command(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     yield lambda *words: CliRunner().invoke(app, ["check", *map(str, words)])
     sys.modules.pop("mine", None)
+
+
+def test_one_error_is_told_once_with_its_line_and_the_page_needs_no_path(command, tmp_path):
+    result = command("mine:branches", "--only", "protocol", "--only", "edges", "--json", "--html", "r.html")
+    failed = {r["law"]: r for r in json.loads(result.stdout)["results"] if r["outcome"] == "fail"}
+    assert result.exit_code == 1 and "at mine.py:14" in failed["protocol.runs"]["detail"]
+    assert "Branch with jnp.where" in failed["protocol.runs"]["mend"]
+    assert failed["edges.none_leaf"]["mend"] == "It is the error of protocol.runs: mend that first."
+    assert "mend that first" in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("mine:leaves", "cannot be made: SystemExit: 3, at mine.py:18"),
+        ("mine:number", "number must return an optimizer, which has `init` and `update`, and returns 3."),
+        ("mine:good", "missing 1 required positional argument: 'learning_rate'. Hyperparameters are given by name"),
+        ("broken_module:x", "broken_module cannot be imported: SyntaxError"),
+    ],
+)
+def test_what_cannot_be_made_is_told_in_a_sentence(command, tmp_path, target, sentence):
+    (tmp_path / "broken_module.py").write_text("def f(:\n")
+    result = command(target)
+    assert result.exit_code == 2 and sentence in result.stderr
 
 
 def test_a_stranger_gets_a_verdict_that_tells_what_to_mend(command, tmp_path):

@@ -75,6 +75,13 @@ def test_amplified_rounding_is_reported_and_not_judged():
     assert result.outcome == "pass" and "rounding of float32 is amplified" in result.detail
 
 
+def test_what_may_follow_from_an_impure_update_says_so():
+    report = check_optimizer(BROKEN["protocol.update_is_pure"](), only=["protocol", "transformations.jit"])
+    mends = {r.law.id: r.mend for r in report.failures}
+    assert "It may follow from protocol.update_is_pure" in mends["transformations.jit"]
+    assert "It may follow" not in mends["protocol.update_is_pure"]
+
+
 def test_a_report_as_json_as_a_table_and_as_a_page(tmp_path):
     report = check_optimizer(optviz.optimizer("gd"), only=["protocol", "edges.scalar_leaf"])
     document = json.loads(report.as_json())
