@@ -81,8 +81,4 @@ FAULTS: dict[str, dict[str, str]] = {
     },
     "newton": {"edges.huge_leaf": _HESSIAN},
     "damped_newton": {"edges.huge_leaf": _HESSIAN},
-    "shampoo": {
-        "transformations.vmap_hyperparameters": "where no gradient has been, eps alone scales the step, and a batch's "
-        "other rounding grows a hundredfold with every step"
-    },
 }
