@@ -368,14 +368,14 @@ def _run(
     """The compiled loop: `(rows, params, opt_state, loss)` after `num_steps`, the first `skip` of them unrecorded."""
     check_shape(surface, params)
     opt_state = optimizer.init(params) if opt_state is None else opt_state
-    step = partial(_step, optimizer, surface, key)
-    carry = _stable(lambda carry: step(carry)[0], (jnp.asarray(count, jnp.int32), params, opt_state))
+    step = partial(take_step, optimizer, surface, key)
+    carry = stable(lambda carry: step(carry)[0], (jnp.asarray(count, jnp.int32), params, opt_state))
 
     def one_step(carry: Any) -> tuple[Any, Any]:
         carry, row = step(carry)
         return carry, kept(row, fields, optimizer)
 
-    one_step = _apart(one_step) if apart else one_step
+    one_step = compiled_apart(one_step) if apart else one_step
 
     def advance(carry: Any, _: None = None) -> tuple[Any, None]:
         return one_step(carry)[0], None
@@ -428,20 +428,20 @@ def descend(
 ) -> Descent:
     """The loop of `record` inside a program of its own: each row is folded into `total`, and `keep(row)` is stacked."""
     check_shape(surface, params)
-    step = partial(_step, optimizer, surface, key)
+    step = partial(take_step, optimizer, surface, key)
 
     def one_step(carry: Any, _: None) -> tuple[Any, Any]:
         at, total = carry
         at, row = step(at)
         return (at, add(total, row)), keep(row)
 
-    start = _stable(lambda at: step(at)[0], (jnp.int32(0), params, optimizer.init(params)))
+    start = stable(lambda at: step(at)[0], (jnp.int32(0), params, optimizer.init(params)))
     ((_, params, state), total), rows = jax.lax.scan(one_step, (start, total), length=num_steps)
     end = evaluation_params(state, params)
     return Descent(end, state, surface(end), total, rows)
 
 
-def _apart(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled_apart(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled as a function of its own, not fused with what stands around each call.
 
     So a step is rounded alike in programs of any length. It is faster too: a program of few kernels stays on one
@@ -465,7 +465,7 @@ def _loop(body: Callable[[Any], tuple[Any, Any]], carry: Any, length: int) -> tu
     return carry, jax.tree.map(lambda x: x[:1], rows)
 
 
-def _step(
+def take_step(
     optimizer: Any, surface: LossSurface, key: PRNGKeyArray | None, carry: tuple[Array, Any, Any]
 ) -> tuple[tuple[Array, Any, Any], OptimizerStep]:
     """One step: the carry after it, and its whole row; what nobody keeps is never computed."""
@@ -508,7 +508,7 @@ def _step(
     return (count + 1, optax.apply_updates(params, updates), new_state), row
 
 
-def _stable(advance: Callable[[Any], Any], carry: Any) -> Any:
+def stable(advance: Callable[[Any], Any], carry: Any) -> Any:
     """`carry` in the types that it has after a step, so that an optimizer whose state drifts in type can be scanned."""
     after = jax.eval_shape(advance, carry)
     if jax.tree.structure(after) != jax.tree.structure(carry):
