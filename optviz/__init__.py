@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from optviz.sweeps import log_uniform, sweep
     from optviz.tensorboard import write_tensorboard
     from optviz.trace import SCALARS, OptimizerStep, OptimizerTrace, record
+    from optviz.widget import explore
 
 __version__ = "0.1.0"
 
@@ -89,6 +90,7 @@ _HOMES = {
     "OptimizerStep": "optviz.trace",
     "OptimizerTrace": "optviz.trace",
     "record": "optviz.trace",
+    "explore": "optviz.widget",
 }
 
 __all__ = [
@@ -105,6 +107,7 @@ __all__ = [
     "conformance",
     "create_animation",
     "entry",
+    "explore",
     "good_region",
     "interactive_3d",
     "log_uniform",
