@@ -18,9 +18,12 @@ LAYERS = (
     ("optviz.conformance",),
     ("optviz.plotting", "optviz.store", "optviz.tensorboard"),
     ("optviz.job",),
+    ("optviz.playground",),
+    ("optviz.widget",),
     ("optviz",),
     ("experiments",),
-    ("optviz.sweep_command", "optviz.check_command", "optviz.pytest_plugin"),
+    ("optviz.app",),
+    ("optviz.sweep_command", "optviz.check_command", "optviz.app_command", "optviz.pytest_plugin"),
     ("optviz.cli",),
 )
 MODULES = sorted(p for top in ("optviz", "surfaces", "experiments") for p in (ROOT / top).rglob("*.py"))

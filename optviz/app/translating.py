@@ -1,0 +1,28 @@
+"""What the playground's module says, in the language of its page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from optviz.app.texts import Texts, messages_of_the_module
+
+
+def translated(catalogue: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
+    """The answer to a request for the catalogue, every sentence of it in the language of `texts`."""
+    return {
+        **catalogue,
+        "texts": {message: texts(message) for message in messages_of_the_module()},
+        "optimizers": [_entry(entry, texts) for entry in catalogue["optimizers"]],
+        "presets": [_said(preset, ("title", "text"), texts) for preset in catalogue["presets"]],
+    }
+
+
+def _entry(entry: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
+    numbers = [_said(h, ("meaning",), texts) for h in entry["hyperparameters"]]
+    return {**_said(entry, ("summary",), texts), "hyperparameters": numbers}
+
+
+def _said(entry: Mapping[str, Any], names: tuple[str, ...], texts: Texts) -> dict[str, Any]:
+    """`entry` with the texts under these names translated."""
+    return {**entry, **{name: texts(text) for name in names for text in (entry[name],)}}
