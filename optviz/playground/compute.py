@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -137,8 +137,10 @@ def runs(settings: Settings, world: World | None = None) -> list[Run]:
     ]
 
 
-def paths(settings: Settings, world: World | None = None) -> list[Path | BadSettings]:
-    """The paths of `runs`, side by side on the cores of this machine.
+def paths(
+    settings: Settings, world: World | None = None, chosen: Sequence[Run] | None = None
+) -> list[Path | BadSettings]:
+    """The paths of the `chosen` runs, of all `runs` if None, side by side on the cores of this machine.
 
     Where an optimizer does not suit the surface, the error stands in the place of its path.
     """
@@ -149,7 +151,7 @@ def paths(settings: Settings, world: World | None = None) -> list[Path | BadSett
         except BadSettings as error:
             return error
 
-    return parallel.side_by_side(computed, runs(settings, world))
+    return parallel.side_by_side(computed, runs(settings, world) if chosen is None else chosen)
 
 
 def path(settings: Settings, run: Run, world: World | None = None) -> Path:

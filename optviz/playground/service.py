@@ -45,7 +45,8 @@ def _paths(request: Mapping[str, Any], world: World) -> bytes:
     have = request.get("have") or ()
     if not isinstance(have, list | tuple):
         raise BadSettings("have is a list of the hashes of paths.", "have")
-    chosen_runs, found = compute.runs(chosen, world), compute.paths(chosen, world)
+    chosen_runs = compute.runs(chosen, world)
+    found = compute.paths(chosen, world, chosen_runs)
     told = _told(chosen, chosen_runs, found, world)
     arrays = {
         f"path{i}": path.points

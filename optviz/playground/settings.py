@@ -106,7 +106,7 @@ def from_json(data: Any, world: World | None = None) -> Settings:
 
 def to_json(settings: Settings) -> dict[str, Any]:
     """Settings as JSON data, from which `from_json` makes them again."""
-    return _listed(dataclasses.asdict(settings))
+    return _listed(settings)
 
 
 def choices(h: Hyperparameter) -> list[Any]:
@@ -256,6 +256,8 @@ def _start(value: Any, world: World, surface: str) -> tuple[float, float]:
 
 
 def _listed(data: Any) -> Any:
+    if dataclasses.is_dataclass(data):
+        return {name: _listed(value) for name, value in vars(data).items()}
     if isinstance(data, Mapping):
         return {key: _listed(value) for key, value in data.items()}
     return [_listed(value) for value in data] if isinstance(data, list | tuple) else data

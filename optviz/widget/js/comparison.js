@@ -183,12 +183,13 @@ export class Comparison {
     const have = () => ({ have: this.paths.map((path) => path.hash) });
     this.send("paths", have, (answer, timing) => {
       const penalty = this.penalties[answer.settings.regularisation.kind];
+      const before = this.paths; // a request that left before this answer came says that it has these
       this.paths = answer.paths.map((path, i) => {
         const points = answer.arrays[`path${i}`]?.data ?? this.points.get(path.hash);
         const best = Object.keys(path.metrics).filter((key) => answer.best[key]?.includes(i));
         return { ...path, points, best, penalty };
       });
-      this.points = new Map(this.paths.map((path) => [path.hash, path.points]));
+      this.points = new Map([...before, ...this.paths].map((path) => [path.hash, path.points]));
       this.fail("refused", this.paths.find((path) => path.error)?.error ?? "");
       this.fresh = { ...timing, paths: this.paths.length };
       Object.assign(this.dirty, { charts: true, table: true });

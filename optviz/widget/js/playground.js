@@ -7,7 +7,7 @@ import { Gestures } from "./gestures.js";
 import { Picture } from "./picture.js";
 import { Playback } from "./playback.js";
 import { Table } from "./table.js";
-import { copy, h, legible } from "./tools.js";
+import { copy, h, later, legible } from "./tools.js";
 import { decode, overHttp, overModel } from "./wire.js";
 
 const COLOURS = ["text", "muted", "frame", "grid", "halo", "line", "gradient", "momentum", "update", "newton", "model"];
@@ -15,9 +15,13 @@ const DARK = '.body--dark, .dark, .vscode-dark, [data-jp-theme-light="false"], [
 const LIGHT =
   '.body--light, .light, .vscode-light, [data-jp-theme-light="true"], [data-theme="light"], [theme="light"]';
 
+const PAUSE = 100; // milliseconds between two drawings of charts and table while a hand drags
+
 /** A comparison on the screen. */
 class Playground extends Comparison {
   message = h("p.ov-error", { role: "alert", hidden: true });
+  rest = later(PAUSE, () => this.drawRest());
+  rested = 0;
 
   build() {
     const { t } = this;
@@ -71,13 +75,17 @@ class Playground extends Comparison {
     this.fresh = null;
     const painted = () => {
       this.root.dispatchEvent(new CustomEvent("painted", { detail: { ...detail, painted: performance.now() } }));
-      this.drawRest();
+      // The eye follows the paths: charts and table come after them, and not with every move of a hand that drags.
+      const soon = this.requests.busy.paths && performance.now() - this.rested < PAUSE;
+      soon ? this.rest() : this.drawRest();
     };
-    // A task after the frame: by then the browser has painted it. The eye follows the paths; charts and table come after.
+    // A task after the frame: by then the browser has painted it.
     requestAnimationFrame(() => setTimeout(painted));
   }
 
   drawRest() {
+    this.rest.cancel();
+    this.rested = performance.now();
     const { charts, table } = this.dirty;
     this.dirty = { base: this.dirty.base };
     if (charts || table) for (const chart of this.charts) chart.draw();
@@ -146,6 +154,7 @@ class Playground extends Comparison {
     this.playback?.pause();
     this.tuning?.abort();
     cancelAnimationFrame(this.frame);
+    this.rest.cancel();
     for (const cleanup of this.cleanups) cleanup();
     this.root.replaceChildren();
   }

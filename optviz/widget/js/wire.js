@@ -12,7 +12,7 @@ export function decode(buffer) {
   return { ...header, arrays };
 }
 
-/** One request of a kind in flight; the newest that waits replaces older ones, so the picture never lags behind. */
+/** At most `transport.atOnce` requests of a kind are in flight; the newest that waits replaces older ones. */
 export class Requests {
   constructor(transport, { failed, working }) {
     Object.assign(this, { transport, failed, working, waiting: {}, busy: {} });
@@ -21,13 +21,13 @@ export class Requests {
   /** `payload` is called when the request leaves, not before: it tells the newest state. */
   send(kind, payload, answered, options = {}) {
     this.waiting[kind] = { payload, answered, options };
-    if (!this.busy[kind]) this.next(kind);
+    if ((this.busy[kind] ?? 0) < (this.transport.atOnce ?? 1)) this.next(kind);
   }
 
   async next(kind) {
     const job = this.waiting[kind];
     delete this.waiting[kind];
-    this.busy[kind] = Boolean(job);
+    if (job) this.busy[kind] = (this.busy[kind] ?? 0) + 1;
     // Nobody waits for preparations.
     this.working(Object.entries(this.busy).some(([name, busy]) => busy && name !== "prepare"));
     if (!job) return;
@@ -42,6 +42,7 @@ export class Requests {
       this.failed(kind, options.signal?.aborted ? "" : error.message);
     }
     options.ended?.();
+    this.busy[kind]--;
     this.next(kind);
   }
 }
@@ -77,6 +78,9 @@ export function overModel(model) {
   model.on("msg:custom", answered);
   return {
     settings: model.get("settings"),
+    // Jupyter's server holds an answer back until the browser has sent something or 40 ms have passed (Nagle's
+    // algorithm and delayed acknowledgement): the next request is what it waits for.
+    atOnce: 2,
     request: (payload, { signal, onProgress } = {}) =>
       new Promise((resolve) => {
         const id = crypto.getRandomValues(new Uint32Array(2)).join("-"); // views of one widget hear each other's answers
