@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from surfaces.adversarial import BentRavine, Cliff, Kinks, NoisyQuadratic, ReddiOnline, ShiftedOptimum
-from surfaces.base import FunctionSurface, LossSurface, as_surface
+from surfaces.base import FunctionSurface, LossSurface, as_surface, coefficient
 from surfaces.convex import AbsoluteValue, Huber, LogCosh, Quadratic, QuadraticBowl, Sphere
 from surfaces.matrices import MatrixFactorization, MatrixRegression
 from surfaces.multimodal import (
@@ -204,6 +204,7 @@ __all__ = [
     "XorNetwork",
     "Zakharov",
     "as_surface",
+    "coefficient",
     "names",
     "surface",
     "unknown_name",

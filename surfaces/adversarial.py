@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
-from surfaces.base import Domain, LossSurface, box
+from surfaces.base import Domain, LossSurface, box, coefficient
 from surfaces.pieces import (
     magnitude,
     require_condition_number,
@@ -38,10 +38,10 @@ class ReddiOnline(LossSurface):
     )
     source: ClassVar[str] = "Reddi, Kale & Kumar (2018), ICLR, Theorem 3 and the synthetic experiment, arXiv:1904.09237"
 
-    large: ScalarLike = 1010.0
-    small: ScalarLike = 10.0
-    probability: ScalarLike = 0.01
-    wall: ScalarLike = 100.0
+    large: ScalarLike = coefficient(1010.0, "the rare slope up")
+    small: ScalarLike = coefficient(10.0, "the common slope down")
+    probability: ScalarLike = coefficient(0.01, "probability of the rare slope")
+    wall: ScalarLike = coefficient(100.0, "steepness of the walls beyond -1 and 1")
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
@@ -87,8 +87,8 @@ class Cliff(LossSurface):
     source: ClassVar[str] = "Pascanu, Mikolov & Bengio (2013), ICML, eq. 8 and Fig. 6, arXiv:1211.5063"
     minima_are_isolated: ClassVar[bool] = False
 
-    target: ScalarLike = 0.7
-    initial: ScalarLike = 0.5
+    target: ScalarLike = coefficient(0.7, "output that the neuron should have after its last step")
+    initial: ScalarLike = coefficient(0.5, "state in which the neuron starts")
     steps: int = eqx.field(static=True, default=50)
 
     def __check_init__(self):
@@ -137,9 +137,9 @@ class BentRavine(LossSurface):
         "Cognitive Science Society, 823-831"
     )
 
-    steepness: ScalarLike = 100.0
-    bend: ScalarLike = 0.2
-    end: ScalarLike = 1.5
+    steepness: ScalarLike = coefficient(100.0, "curvature of the walls")
+    bend: ScalarLike = coefficient(0.2, "radius of the turn")
+    end: ScalarLike = coefficient(1.5, "x of the minimum")
 
     def __check_init__(self):
         require_positive(self, steepness=self.steepness)
@@ -184,9 +184,9 @@ class NoisyQuadratic(LossSurface):
         "Schaul, Zhang & LeCun (2013), ICML, arXiv:1206.1106; Zhang et al. (2019), NeurIPS 32, arXiv:1907.04164"
     )
 
-    condition_number: ScalarLike = 10.0
-    noise: ScalarLike = 1.0
-    mean: ScalarLike = 1.0
+    condition_number: ScalarLike = coefficient(10.0, "largest curvature over the smallest")
+    noise: ScalarLike = coefficient(1.0, "standard deviation of the centre along a direction of curvature 1")
+    mean: ScalarLike = coefficient(1.0, "mean of the centre, in each coordinate")
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
@@ -229,8 +229,8 @@ class Kinks(LossSurface):
         "Minimization Methods for Non-Differentiable Functions, Springer"
     )
 
-    weight: ScalarLike = 10.0
-    angle: ScalarLike = 0.5
+    weight: ScalarLike = coefficient(10.0, "slope across the crease over that along it")
+    angle: ScalarLike = coefficient(0.5, "how far the crease is turned from the x axis, in radians")
 
     def __check_init__(self):
         require_positive(self, weight=self.weight)
@@ -267,8 +267,8 @@ class ShiftedOptimum(LossSurface):
         "Made for this collection; on what decay does: Loshchilov & Hutter (2019), ICLR, arXiv:1711.05101"
     )
 
-    distance: ScalarLike = 10.0
-    condition_number: ScalarLike = 10.0
+    distance: ScalarLike = coefficient(10.0, "each coordinate of the minimum")
+    condition_number: ScalarLike = coefficient(10.0, "largest curvature over the smallest")
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):

@@ -22,11 +22,17 @@ Domain = tuple[Params, Params]
 _CALLABLE_TREES: Any = (eqx.Module, jax.tree_util.Partial)
 
 
+def coefficient(default: Any, meaning: str) -> Any:
+    """A field for a number of a surface's formula: its value if none is given, and what a slider says that it means."""
+    return eqx.field(default=default, metadata={"meaning": meaning})
+
+
 class LossSurface(eqx.Module):
     """A loss to descend: `surface(params, key=None) -> scalar`, immutable, a PyTree.
 
     A subclass writes its formula in `__call__` and says where it lives: `domain`, `start`, `minima`, and the class
-    attributes `formula` (LaTeX) and `source`. Coefficients are fields; a field that changes a shape is declared static.
+    attributes `formula` (LaTeX) and `source`. Coefficients are fields, plain or with their meaning, as `coefficient`
+    makes them; a field that changes a shape is declared static.
     A deterministic surface ignores `key`; a stochastic one draws from it, and without it returns its expectation.
     Derivatives are automatic and jitted; changing a coefficient does not compile again. A sum of squares may have a
     method `residuals(params, key=None)`, a vector r with f = |r|²/2, which least-squares optimizers are offered.
@@ -50,6 +56,11 @@ class LossSurface(eqx.Module):
     def catalogue_name(cls) -> str:
         """The class name in snake case: `QuadraticBowl` is quadratic_bowl, `McCormick` is mccormick."""
         return re.sub(r"(?<=[a-z0-9])(?<!\bMc)(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def meanings(cls) -> dict[str, str]:
+        """What the coefficients mean, by name; those of plain fields are left out."""
+        return {f.name: f.metadata["meaning"] for f in dataclasses.fields(cls) if "meaning" in f.metadata}
 
     @property
     @abc.abstractmethod

@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
-from surfaces.base import Domain, LossSurface, as_params, box
+from surfaces.base import Domain, LossSurface, as_params, box, coefficient
 from surfaces.pieces import magnitude, require_condition_number, require_dimension, require_positive, require_whole
 
 
@@ -65,8 +65,8 @@ class QuadraticBowl(LossSurface):
     )
     source: ClassVar[str] = "Boyd & Vandenberghe (2004), Convex Optimization, Cambridge University Press, section 9.3.2"
 
-    condition_number: ScalarLike = 10.0
-    angle: ScalarLike = np.pi / 6
+    condition_number: ScalarLike = coefficient(10.0, "largest curvature over the smallest")
+    angle: ScalarLike = coefficient(np.pi / 6, "how far the flat direction is turned from the x axis, in radians")
 
     def __check_init__(self):
         require_condition_number(self)
@@ -113,6 +113,7 @@ class Quadratic(LossSurface):
     spectrum: Float[Array, " n"] = eqx.field(
         converter=lambda given: as_params(jnp.asarray(given)),
         default_factory=lambda: jnp.geomspace(1.0, 100.0, 4),
+        metadata={"meaning": "eigenvalues of the Hessian"},
     )
     seed: int | None = eqx.field(static=True, default=None)
 
@@ -214,7 +215,7 @@ class Huber(LossSurface):
     )
     source: ClassVar[str] = "Huber (1964), The Annals of Mathematical Statistics 35(1), 73-101"
 
-    delta: ScalarLike = 1.0
+    delta: ScalarLike = coefficient(1.0, "distance from 0 beyond which each coordinate is linear")
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
@@ -250,7 +251,7 @@ class AbsoluteValue(LossSurface):
     formula: ClassVar[str] = r"f(x) = \sum_{i=1}^{n} r^{(i-1)/(n-1)}\,|x_i|"
     source: ClassVar[str] = "Shor (1985), Minimization Methods for Non-Differentiable Functions, Springer"
 
-    slope_ratio: ScalarLike = 1.0
+    slope_ratio: ScalarLike = coefficient(1.0, "slope along the last coordinate over that along the first")
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
-from surfaces.base import Domain, LossSurface
+from surfaces.base import Domain, LossSurface, coefficient
 from surfaces.pieces import require_condition_number, require_whole
 from surfaces.regression import standard_normal
 
@@ -28,7 +28,7 @@ class MatrixFactorization(LossSurface):
     source: ClassVar[str] = "Baldi & Hornik (1989), Neural Networks 2(1), 53-58"
     minima_are_isolated: ClassVar[bool] = False
 
-    condition_number: ScalarLike = 10.0
+    condition_number: ScalarLike = coefficient(10.0, "largest singular value over the smallest")
     rows: int = eqx.field(static=True, default=12)
     columns: int = eqx.field(static=True, default=8)
     rank: int = eqx.field(static=True, default=4)
@@ -86,7 +86,7 @@ class MatrixRegression(LossSurface):
     formula: ClassVar[str] = r"f(W) = \frac{1}{2N} \| X W - Y \|_F^2"
     source: ClassVar[str] = "Gupta, Koren & Singer (2018), ICML, arXiv:1802.09568, for Shampoo on such losses"
 
-    condition_number: ScalarLike = 100.0
+    condition_number: ScalarLike = coefficient(100.0, "largest curvature over the smallest")
     inputs: int = eqx.field(static=True, default=8)
     outputs: int = eqx.field(static=True, default=4)
     num_points: int = eqx.field(static=True, default=32)

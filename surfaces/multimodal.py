@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
-from surfaces.base import Domain, LossSurface, box
+from surfaces.base import Domain, LossSurface, box, coefficient
 from surfaces.pieces import require_dimension, require_finite, require_positive, root
 
 # max of x sin √x on [0, 500], and where it is.
@@ -40,9 +40,9 @@ class Ackley(LossSurface):
         "Bäck (1996), Evolutionary Algorithms in Theory and Practice, Oxford University Press"
     )
 
-    a: ScalarLike = 20.0
-    b: ScalarLike = 0.2
-    c: ScalarLike = 2 * jnp.pi
+    a: ScalarLike = coefficient(20.0, "height to which the funnel rises")
+    b: ScalarLike = coefficient(0.2, "how fast the funnel rises from its tip")
+    c: ScalarLike = coefficient(2 * jnp.pi, "frequency of the ripple, in radians per unit of a coordinate")
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
@@ -82,7 +82,7 @@ class Griewank(LossSurface):
         "on its dimension: Locatelli (2003), Journal of Global Optimization 25(2), 169-174"
     )
 
-    d: ScalarLike = 4000.0
+    d: ScalarLike = coefficient(4000.0, "width of the bowl under the ripple: the larger, the flatter")
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
@@ -190,7 +190,7 @@ class StyblinskiTang(LossSurface):
     formula: ClassVar[str] = r"f(x) = \frac{1}{2} \sum_{i=1}^{n} x_i^4 - 16 x_i^2 + t x_i"
     source: ClassVar[str] = "Styblinski & Tang (1990), Neural Networks 3(4), 467-483"
 
-    tilt: ScalarLike = 5.0
+    tilt: ScalarLike = coefficient(5.0, "slope that makes one of the two wells of a coordinate deeper")
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
@@ -232,7 +232,7 @@ class Michalewicz(LossSurface):
         "minima: Vanaret, Gotteland, Durand & Alliot (2020), arXiv:2003.09867"
     )
 
-    m: ScalarLike = 10.0
+    m: ScalarLike = coefficient(10.0, "steepness of the ditches: the larger, the narrower")
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):

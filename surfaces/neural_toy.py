@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
-from surfaces.base import Domain, LossSurface
+from surfaces.base import Domain, LossSurface, coefficient
 from surfaces.pieces import is_whole, require_finite, require_whole
 from surfaces.regression import check_batch_size, minibatch, standard_normal
 from surfaces.wrappers import Slice
@@ -125,8 +125,8 @@ class SpiralNetwork(_TwoLayerNetwork):
 
     source: ClassVar[str] = "Lang & Witbrock (1988), Proc. Connectionist Models Summer School, 52-59"
 
-    turns: ScalarLike = 1.0
-    noise: ScalarLike = 0.02
+    turns: ScalarLike = coefficient(1.0, "turns of each spiral arm")
+    noise: ScalarLike = coefficient(0.02, "standard deviation of the noise on each coordinate of a point")
     width: int = eqx.field(static=True, default=16)
     points_per_arm: int = eqx.field(static=True, default=64)
     seed: int = eqx.field(static=True, default=0)

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
-from surfaces.base import Domain, LossSurface, box
+from surfaces.base import Domain, LossSurface, box, coefficient
 from surfaces.pieces import require_dimension, require_finite
 
 
@@ -27,7 +27,7 @@ class Rastrigin(LossSurface):
         "Mühlenbein, Schomisch & Born (1991), Parallel Computing 17(6-7), 619-632"
     )
 
-    A: ScalarLike = 10.0
+    A: ScalarLike = coefficient(10.0, "depth of the pits")
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):

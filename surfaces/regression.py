@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, ScalarLike
 
-from surfaces.base import Domain, LossSurface
+from surfaces.base import Domain, LossSurface, coefficient
 from surfaces.pieces import is_whole, require_finite, require_whole
 
 
@@ -30,8 +30,8 @@ class LogisticRegression(LossSurface):
     )
     source: ClassVar[str] = "Cox (1958), Journal of the Royal Statistical Society B 20(2), 215-242"
 
-    penalty: ScalarLike = 0.01
-    correlation: ScalarLike = 0.9
+    penalty: ScalarLike = coefficient(0.01, "strength of the l2 penalty on the weights")
+    correlation: ScalarLike = coefficient(0.9, "correlation of the two features")
     num_points: int = eqx.field(static=True, default=128)
     batch_size: int | None = eqx.field(static=True, default=None)
 

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
-from surfaces.base import Domain, LossSurface, box
+from surfaces.base import Domain, LossSurface, box, coefficient
 from surfaces.pieces import require_dimension, require_positive
 
 
@@ -23,8 +23,8 @@ class Rosenbrock(LossSurface):
     formula: ClassVar[str] = r"f(x) = \sum_{i=1}^{n-1} (a - x_i)^2 + b\,(x_{i+1} - x_i^2)^2"
     source: ClassVar[str] = "Rosenbrock (1960), The Computer Journal 3(3), 175-184"
 
-    a: ScalarLike = 1.0
-    b: ScalarLike = 100.0
+    a: ScalarLike = coefficient(1.0, "x of the minimum, which lies at (a, a^2)")
+    b: ScalarLike = coefficient(100.0, "steepness of the valley's walls")
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):

@@ -7,7 +7,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
-from surfaces.base import Domain, LossSurface, box
+from surfaces.base import Domain, LossSurface, box, coefficient
 from surfaces.pieces import require_positive
 
 
@@ -23,8 +23,8 @@ class Saddle(LossSurface):
     formula: ClassVar[str] = r"f(x, y) = a x^2 - b y^2"
     source: ClassVar[str] = "Dauphin, Pascanu, Gulcehre, Cho, Ganguli & Bengio (2014), NeurIPS 27, arXiv:1406.2572"
 
-    a: ScalarLike = 1.0
-    b: ScalarLike = 1.0
+    a: ScalarLike = coefficient(1.0, "steepness of the bowl in x")
+    b: ScalarLike = coefficient(1.0, "steepness of the hill in y")
 
     def __check_init__(self):
         require_positive(self, a=self.a, b=self.b)
@@ -86,8 +86,8 @@ class StrictSaddle(LossSurface):
         "Jin, Ge, Netrapalli, Kakade & Jordan (2017), ICML, arXiv:1703.00887"
     )
 
-    a: ScalarLike = 1.0
-    b: ScalarLike = 1.0
+    a: ScalarLike = coefficient(1.0, "curvature in x")
+    b: ScalarLike = coefficient(1.0, "four times the depth of the two wells")
 
     def __check_init__(self):
         require_positive(self, a=self.a, b=self.b)
@@ -125,8 +125,8 @@ class Plateau(LossSurface):
         "Own construction; plateaus in learning: Fukumizu & Amari (2000), Neural Networks 13(3), 317-327"
     )
 
-    width: ScalarLike = 0.5
-    tilt: ScalarLike = 1e-4
+    width: ScalarLike = coefficient(0.5, "width of the well, in parameter units")
+    tilt: ScalarLike = coefficient(1e-4, "curvature of the weak bowl under the plateau")
 
     def __check_init__(self):
         require_positive(self, width=self.width, tilt=self.tilt)

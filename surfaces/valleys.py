@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
-from surfaces.base import Domain, LossSurface, box
+from surfaces.base import Domain, LossSurface, box, coefficient
 from surfaces.pieces import require_dimension, require_finite, require_positive
 
 
@@ -81,8 +81,8 @@ class Matyas(LossSurface):
     formula: ClassVar[str] = r"f(x, y) = a\,(x^2 + y^2) - b\,xy"
     source: ClassVar[str] = "Surjanovic & Bingham (2013), Virtual Library of Simulation Experiments, Matyas function"
 
-    a: ScalarLike = 0.26
-    b: ScalarLike = 0.48
+    a: ScalarLike = coefficient(0.26, "weight of the round bowl")
+    b: ScalarLike = coefficient(0.48, "weight of the product of x and y: near 2 a the trough is flat")
 
     def __check_init__(self):
         require_finite(self)
@@ -238,12 +238,12 @@ class Branin(LossSurface):
     formula: ClassVar[str] = r"f(x, y) = a\,(y - b x^2 + c x - r)^2 + s\,(1 - t) \cos x + s"
     source: ClassVar[str] = "Dixon & Szegö (1978), Towards Global Optimisation 2, North-Holland, 1-15"
 
-    a: ScalarLike = 1.0
-    b: ScalarLike = 5.1 / (4 * np.pi**2)
-    c: ScalarLike = 5 / np.pi
-    r: ScalarLike = 6.0
-    s: ScalarLike = 10.0
-    t: ScalarLike = 1 / (8 * np.pi)
+    a: ScalarLike = coefficient(1.0, "steepness of the valley's walls")
+    b: ScalarLike = coefficient(5.1 / (4 * np.pi**2), "bend of the valley's floor, y = b x^2 - c x + r")
+    c: ScalarLike = coefficient(5 / np.pi, "how fast y falls along the valley's floor at x = 0")
+    r: ScalarLike = coefficient(6.0, "y of the valley's floor at x = 0")
+    s: ScalarLike = coefficient(10.0, "height of the wave along the valley's floor")
+    t: ScalarLike = coefficient(1 / (8 * np.pi), "loss at the minima, as a share of s")
 
     def __check_init__(self):
         require_positive(self, a=self.a, s=self.s)

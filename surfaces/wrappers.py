@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
-from surfaces.base import Domain, LossSurface, as_params, as_surface, describe, same_shape
+from surfaces.base import Domain, LossSurface, as_params, as_surface, coefficient, describe, same_shape
 
 
 class _Wrapper(LossSurface):
@@ -77,7 +77,7 @@ class Rotated(_Wrapper):
     formula: ClassVar[str] = r"f(c + R(-\alpha)\,(x - c))"
     source: ClassVar[str] = "Salomon (1996), BioSystems 39(3), 263-278"
 
-    angle: ScalarLike = 0.0
+    angle: ScalarLike = coefficient(0.0, "turn counterclockwise, in radians")
 
     def __check_init__(self):
         start = getattr(self.surface, "start", jnp.zeros(2))
@@ -116,8 +116,8 @@ class Scaled(_Wrapper):
 
     formula: ClassVar[str] = r"s\, f(x / t)"
 
-    scale: ScalarLike = 1.0
-    stretch: ScalarLike = 1.0
+    scale: ScalarLike = coefficient(1.0, "factor of the values")
+    stretch: ScalarLike = coefficient(1.0, "factor of the coordinates")
 
     def __check_init__(self):
         for field in ("scale", "stretch"):
@@ -144,8 +144,8 @@ class Noisy(_Wrapper):
 
     formula: ClassVar[str] = r"f(x) + \sigma\,\langle \xi, x - \mathrm{stop}(x) \rangle + \tau\,\eta"
 
-    gradient_scale: ScalarLike = 1.0
-    value_scale: ScalarLike = 0.0
+    gradient_scale: ScalarLike = coefficient(1.0, "standard deviation of the noise on each entry of the gradient")
+    value_scale: ScalarLike = coefficient(0.0, "standard deviation of the noise on the value")
 
     @property
     def is_stochastic(self) -> bool:
@@ -206,7 +206,7 @@ class Slice(_Wrapper):
     origin: Any = eqx.field(converter=as_params)
     direction_x: Any = eqx.field(converter=as_params)
     direction_y: Any = eqx.field(converter=as_params)
-    half_width: ScalarLike = 1.0
+    half_width: ScalarLike = coefficient(1.0, "half the side of the square that is shown")
 
     def __call__(self, params: Float[Array, " 2"], key: PRNGKeyArray | None = None) -> Float[Array, ""]:
         return self.surface(self.lift(params), key)

@@ -6,23 +6,25 @@ import asyncio
 import json
 import struct
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from optviz.app.shell import LANGUAGE_COOKIE, texts_of
+from optviz.app.shell import LANGUAGE_COOKIE, _, texts_of
 from optviz.app.texts import LANGUAGES, Texts
 from optviz.app.translating import translated
 from optviz.app.work import Busy, Gone, Workers
-from optviz.playground import exports, service, settings, tuning, wire
-from optviz.playground.errors import BadSettings
+from optviz.playground import exports, reading, service, settings, tuning, wire
+from optviz.playground.errors import BadSettings, Sentence
 
 OCTETS = "application/octet-stream"
 _ERROR = b'{"error":'
 _TOLD = 0.2
 """Seconds between two messages of progress."""
-_BUSY = "The server has too much to do just now; try again in a moment."
+_BUSY = _("The server has too much to do just now; try again in a moment.")
+_STOPPED = _("Tuning was stopped.")
 _GONE = 499
 """The status that a server notes for a request whose sender has gone."""
 
@@ -50,12 +52,15 @@ def routes(workers: Workers) -> APIRouter:
 
 
 async def _guarded(handle: Callable[..., Any], request: Request, workers: Workers) -> Response:
+    texts = texts_of(request)
     try:
-        return await handle(_json_object(await request.body()), request, workers)
+        data = _json_object(await request.body())
+        texts = _texts(data, request)
+        return await handle(data, request, workers)
     except BadSettings as error:
-        return JSONResponse({"error": str(error), "where": error.where}, 422)
+        return JSONResponse({"error": texts.error(error), "where": error.where}, 422)
     except Busy:
-        return JSONResponse({"error": _BUSY}, 503)
+        return JSONResponse({"error": texts(_BUSY)}, 503)
     except Gone:
         return Response(status_code=_GONE)
 
@@ -64,19 +69,22 @@ def _json_object(body: bytes) -> dict[str, Any]:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise BadSettings(f"A request is JSON; this is not: {str(error)[:100]}.") from None
+        raise BadSettings("A request is JSON; this is not: {why}.", why=reading.fault(error)) from None
     if not isinstance(data, dict):
-        raise BadSettings(f"A request is a JSON object with names, got a {type(data).__name__}.")
+        raise BadSettings(
+            "{name} is an object with names, got {value}.", name=Sentence("A request"), value=reading.short(data)
+        )
     return data
 
 
 async def _answer(data: dict[str, Any], request: Request, workers: Workers) -> Response:
-    kind = data.get("kind")
+    kind, texts = data.get("kind"), _texts(data, request)
     if kind == "catalogue":
-        return _octets(await workers.answer(lambda: _catalogue(data, _texts(data, request)), request.is_disconnected))
+        return _octets(await workers.answer(lambda: _catalogue(data, texts), request.is_disconnected))
     if kind == "tune":
         return await _tune(data, request, workers)
-    return _octets(await workers.answer(lambda: service.answer(str(kind), data), request.is_disconnected))
+    work = partial(service.answer, str(kind), data, say=texts.error)
+    return _octets(await workers.answer(work, request.is_disconnected))
 
 
 async def _tune(data: dict[str, Any], request: Request, workers: Workers) -> Response:
@@ -86,16 +94,16 @@ async def _tune(data: dict[str, Any], request: Request, workers: Workers) -> Res
     """
     chosen = settings.from_json(data.get("settings"))
     budget = settings.whole(data.get("budget", tuning.BUDGET), "budget", 2, tuning.MAX_BUDGET)
-    shares, ended = [0.0], asyncio.Event()
+    shares, ended, texts = [0.0], asyncio.Event(), _texts(data, request)
 
     def work(cancelled: Callable[[], bool]) -> bytes:
         try:
             found = tuning.tune(chosen, budget, progress=shares.append, cancelled=cancelled)
             return wire.pack(service.tuned(chosen, found, budget))
         except BadSettings as error:
-            return wire.pack({"error": str(error), "where": error.where})
+            return wire.pack({"error": texts.error(error), "where": error.where})
         except tuning.Cancelled:
-            return wire.pack({"error": "Tuning was stopped."})
+            return wire.pack({"error": texts(_STOPPED)})
 
     async def closed() -> bool:
         return ended.is_set()
@@ -107,7 +115,7 @@ async def _tune(data: dict[str, Any], request: Request, workers: Workers) -> Res
                 yield _framed(wire.pack({"progress": shares[-1]}))
             yield _framed(job.result())
         except Busy:
-            yield _framed(wire.pack({"error": _BUSY}))
+            yield _framed(wire.pack({"error": texts(_BUSY)}))
         finally:
             ended.set()  # reached too if the connection breaks off
 

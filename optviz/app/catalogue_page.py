@@ -14,9 +14,10 @@ from starlette.concurrency import run_in_threadpool
 import surfaces
 from optviz.app import choosing
 from optviz.app.formulas import formula_svg
-from optviz.app.shell import _, frame, joined, playground_link, with_code, write
+from optviz.app.shell import _, frame, joined, playground_link, texts_of, with_code, write
 from optviz.app.texts import Texts, sentences_of
 from optviz.optimizers import CATALOGUE, OptimizerEntry
+from optviz.playground.errors import Sentence, unknown
 from optviz.playground.world import catalogue
 
 _KINDS = {"all": _("Everything"), "optimizer": _("Optimizers"), "surface": _("Surfaces")}
@@ -120,7 +121,7 @@ def _first_sentence(text: str) -> str:
 
 async def optimizer_page(request: Request, name: str) -> None:
     """All that is known of one optimizer."""
-    entry = _found(name, {e.name: e for e in CATALOGUE})
+    entry = _found(request, name, {e.name: e for e in CATALOGUE})
     picture = await run_in_threadpool(formula_svg, entry.formula)
     with frame(request, entry.name) as texts:
         write(_optimizer_markup(entry, picture, texts))
@@ -222,7 +223,7 @@ def _suitable_surface(entry: OptimizerEntry) -> type[surfaces.LossSurface]:
 
 async def surface_page(request: Request, name: str) -> None:
     """All that is known of one surface."""
-    make = _found(name, {s.catalogue_name(): s for s in surfaces.CATALOGUE})
+    make = _found(request, name, {s.catalogue_name(): s for s in surfaces.CATALOGUE})
     picture = await run_in_threadpool(formula_svg, make.formula)
     surface = await run_in_threadpool(make)
     with frame(request, name) as texts:
@@ -255,8 +256,10 @@ def _surface_link(surface: surfaces.LossSurface, texts: Texts) -> Markup:
 
 
 def _facts(surface: surfaces.LossSurface, texts: Texts) -> Iterable[tuple[str, str]]:
+    meanings = surface.meanings()
     for name, value in surface.coefficients.items():
-        yield texts("coefficient {name}", name=name), np.array2string(np.asarray(value), precision=4)
+        number = np.array2string(np.asarray(value), precision=4)
+        yield texts("coefficient {name}", name=name), f"{number}: {texts(meanings[name])}"
     low, high = surface.domain
     yield texts("domain"), f"{_point(low, texts)} … {_point(high, texts)}"
     yield texts("start"), _point(surface.start, texts)
@@ -287,7 +290,8 @@ def _surface_code(surface: surfaces.LossSurface) -> str:
     return "\n".join(lines)
 
 
-def _found(name: str, known: dict[str, Any]) -> Any:
+def _found(request: Request, name: str, known: dict[str, Any]) -> Any:
     if name not in known:
-        raise HTTPException(404, surfaces.unknown_name("page of the catalogue", name[:60], known))
+        why = unknown(Sentence("page of the catalogue"), name[:60], known)
+        raise HTTPException(404, why.said(texts_of(request)))
     return known[name]

@@ -26,6 +26,11 @@ KEYS = (
     ("← →", _("move a slider or the scrubber by one step")),
     (_("Space"), _("plays and pauses")),
     ("Enter", _("opens what is chosen")),
+    ("← → ↑ ↓", _("on the map: move the start, with Shift ten times as far; in 3-D: turn the surface")),
+    ("Home End", _("on the map: the first step, the last step")),
+    (", .", _("on the map: one step back, one step on")),
+    ("+ -", _("on the map: nearer, farther")),
+    ("0", _("on the map: the whole surface")),
 )
 PARAMETERS = (
     (

@@ -10,7 +10,7 @@ from fastapi import Request
 from markupsafe import Markup
 from nicegui import ui
 
-from optviz.app.shell import _, frame, write
+from optviz.app.shell import _, frame, joined, playground_link, write
 from optviz.app.texts import Texts
 from optviz.playground import formula, settings
 from optviz.playground.errors import BadSettings
@@ -43,87 +43,51 @@ class Playground(ui.element, component=_ELEMENT):
             "open": texts("Open a JSON export"),
         }
 
-    def show(self, chosen: Mapping[str, Any]) -> None:
-        """Change these settings, and leave the others as the visitor has set them."""
-        self._props["settings"] = dict(chosen)
-        self.update()
-
 
 def playground_page(request: Request) -> None:
     """The playground with the settings in the address; if they cannot be meant, with a sentence and without them."""
     with frame(request, _("Playground"), wide=True) as texts:
-        chosen, problem = settings_in(request)
+        chosen, problem = settings_in(request, texts)
         Playground(texts, chosen, problem).classes("w-full")
 
 
-def settings_in(request: Request) -> tuple[dict[str, Any] | None, str]:
+def settings_in(request: Request, texts: Texts) -> tuple[dict[str, Any] | None, str]:
     """The settings in the address, filled in, or None; and what is wrong with them."""
     text = request.query_params.get("settings")
     if not text:
         return None, ""
     if len(text) > _LONGEST:
-        return None, f"The settings in an address have at most {_LONGEST} characters, got {len(text)}."
+        told = {"most": _LONGEST, "count": len(text)}
+        return None, texts("The settings in an address have at most {most} characters, got {count}.", **told)
     try:
         return settings.to_json(settings.from_json(text)), ""
     except BadSettings as error:
-        return None, str(error)
+        return None, texts.error(error)
 
 
 def own_surface_page(request: Request) -> None:
-    """A formula in x and y, checked as it is typed, and descended below."""
+    """How a formula is written, examples, and the playground that has the box for it."""
     with frame(request, _("Your own surface"), wide=True) as texts:
-        chosen, problem = settings_in(request)
-        _Formula(texts, chosen, problem).build()
+        chosen, problem = settings_in(request, texts)
+        write(_how_to_write(texts))
+        own = chosen if chosen and chosen["formula"] else _own(_EXAMPLES[-1])
+        Playground(texts, own, problem).classes("w-full")
 
 
-class _Formula:
-    """The formula of one visitor."""
-
-    def __init__(self, texts: Texts, chosen: Mapping[str, Any] | None, problem: str) -> None:
-        self.texts, self.problem = texts, problem
-        self.chosen = dict(chosen or {})
-        if not self.chosen.get("formula"):
-            self.chosen = {"formula": _EXAMPLES[-1], "start": [-1.6, 1.4], "view": [-2.5, 2.5, -2.5, 2.5]}
-
-    def build(self) -> None:
-        texts = self.texts
-        write(
-            Markup("<h1>{}</h1><p>{}</p>").format(
-                texts("Your own surface"),
-                texts(
-                    "Type a formula in x and y, in Python's arithmetic: + − * / ** and parentheses, pi and e, and the "
-                    "functions {functions}. Derivatives are automatic.",
-                    functions=", ".join(formula.FUNCTIONS),
-                ),
-            )
-        )
-        with ui.element("div").classes("controls"):
-            self.box = (
-                ui.input(texts("Formula"), value=self.chosen["formula"], on_change=lambda e: self.typed(e.value or ""))
-                .props("outlined dense debounce=250 spellcheck=false autocapitalize=off")
-                .style("flex: 1 1 340px; font-family: ui-monospace, monospace")
-            )
-            examples = ui.select(
-                list(_EXAMPLES), label=texts("Examples"), on_change=lambda e: self.box.set_value(e.value)
-            )
-            examples.props("outlined dense").style("flex: 0 1 260px")
-        self.pointer = write(Markup()).classes("error column").props('role="alert"')
-        self.element = Playground(texts, self.chosen, self.problem).classes("w-full")
-
-    def typed(self, text: str) -> None:
-        """Show the surface of the text, or what is wrong with it and where."""
-        try:
-            formula.surface(text)
-        except BadSettings as error:
-            self.pointer.set_content(str(_pointed(text, error)))
-            return
-        self.pointer.set_content("")
-        self.element.show({"formula": text})
+def _how_to_write(texts: Texts) -> Markup:
+    examples = ((playground_link(_own(example), "/surface"), example) for example in _EXAMPLES)
+    return Markup("<h1>{}</h1><p>{}</p><p>{}{}</p>").format(
+        texts("Your own surface"),
+        texts(
+            "Type a formula in x and y into the box under “Surface” and press Enter. It is Python's arithmetic: "
+            "+ − * / ** and parentheses, pi and e, and the functions {functions}. Derivatives are automatic.",
+            functions=", ".join(formula.FUNCTIONS),
+        ),
+        texts("Examples:"),
+        joined(' <a href="{}"><code>{}</code></a>', examples),
+    )
 
 
-def _pointed(text: str, error: BadSettings) -> Markup:
-    """The sentence, and under the formula a mark at the column that it speaks of."""
-    column = error.where.rpartition(" ")[2] if error.where else ""
-    if not column.isdecimal() or len(text) > 120:
-        return Markup("<p>{}</p>").format(str(error))
-    return Markup("<p>{}</p><pre>{}\n{}^</pre>").format(str(error), text, " " * (int(column) - 1))
+def _own(text: str) -> dict[str, Any]:
+    """The settings that a formula begins with."""
+    return {"formula": text, "start": [-1.6, 1.4], "view": [-2.5, 2.5, -2.5, 2.5]}

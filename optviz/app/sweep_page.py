@@ -149,7 +149,7 @@ class _Sweep:
         try:
             planned = self.plan()
         except BadSettings as error:
-            self.refuse(str(error))
+            self.refuse(self.texts.error(error))
             return
         self.stop, self.problem.text, self.planned = threading.Event(), "", planned
         self.map.plan(planned)

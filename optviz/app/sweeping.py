@@ -79,7 +79,7 @@ def plan(optimizer: Any, surface: Any, x: Any, y: Any, num_steps: Any, metric: A
         raise BadSettings("Choose an optimizer, a surface and a metric of the lists.")
     known = axes_of(optimizer, surface)
     if x not in known or y not in known or x == y:
-        raise BadSettings(f"Choose two different axes among {', '.join(known)}.")
+        raise BadSettings("Choose two different axes among {names}.", names=", ".join(known))
     num_steps = settings.whole(num_steps, "num_steps", 1, MAX_STEPS)
     entry, place = world.optimizers[optimizer], world.surfaces[surface]
     return Plan(optimizer, surface, _axis(x, COLUMNS, entry, place), _axis(y, ROWS, entry, place), num_steps, metric)

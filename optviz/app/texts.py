@@ -17,15 +17,18 @@ from babel.messages.pofile import read_po, write_po
 
 import surfaces
 from optviz.optimizers import CATALOGUE
+from optviz.playground.errors import BadSettings
 from optviz.playground.presets import PRESETS
+from optviz.playground.schedules import SCHEDULES
+from surfaces.names import NONE_NEAR, SOME_NEAR
 
 LANGUAGES = {"en": "English", "ru": "Русский"}
 LOCALE = Path(__file__).parent / "locale"
 MODULES = sorted((Path(__file__).parent.parent / "widget" / "js").glob("*.js"))
-_CODE = (Path(__file__).parent,)
+_CODE = (Path(__file__).parent, Path(__file__).parent.parent / "playground")
 _PYTHON = [("**.py", "python")]
-_MARKS = {"_": None, "texts": None}
-"""The functions of the pages that look a message up, or mark it to be looked up."""
+_MARKS = {"_": None, "texts": None, "Sentence": None, "BadSettings": None}
+"""What looks a message up, or marks it to be looked up."""
 _MARK_OF_THE_MODULE = "t"
 _HEADER = """# The sentences of optviz; `python -m optviz.app.texts` keeps them in step with the code.
 msgid ""
@@ -41,9 +44,13 @@ class Texts:
         self.language = language
         self._messages = _messages(language)
 
-    def __call__(self, message: str, **values: Any) -> str:
+    def __call__(self, message: str, /, **values: Any) -> str:
         translated = self._messages.get(message) or message
         return translated.format(**values) if values else translated
+
+    def error(self, error: BadSettings) -> str:
+        """What is wrong with a request, in one sentence."""
+        return error.sentence.said(self)
 
 
 def chosen_language(cookie: str | None, accepted: str) -> str:
@@ -75,6 +82,8 @@ def messages_of_the_code() -> Iterator[tuple[str, str]]:
     for folder in _CODE:
         for file, _line, message, _comments, _context in extract_from_dir(folder, _PYTHON, keywords=_MARKS):
             yield str(message), f"{folder.name}/{file}"
+    for message in (NONE_NEAR, SOME_NEAR):
+        yield message, "unknown names"
     for message in messages_of_the_module():
         yield message, "widget/js"
     for preset in PRESETS:
@@ -85,8 +94,11 @@ def messages_of_the_code() -> Iterator[tuple[str, str]]:
         for message in (*said, *(h.meaning for h in entry.hyperparameters)):
             yield message, "catalogue of optimizers"
     for make in surfaces.CATALOGUE:
-        for message in sentences_of(make):
+        for message in (*sentences_of(make), *make.meanings().values()):
             yield message, "catalogue of surfaces"
+    for schedule in SCHEDULES.values():
+        for parameter in schedule.parameters:
+            yield parameter.meaning, "schedules"
 
 
 @functools.cache

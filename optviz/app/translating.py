@@ -13,14 +13,20 @@ def translated(catalogue: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
     return {
         **catalogue,
         "texts": {message: texts(message) for message in messages_of_the_module()},
-        "optimizers": [_entry(entry, texts) for entry in catalogue["optimizers"]],
+        "surfaces": [_with_meanings(surface, "coefficients", texts) for surface in catalogue["surfaces"]],
+        "optimizers": [_optimizer(entry, texts) for entry in catalogue["optimizers"]],
+        "schedules": [_with_meanings(schedule, "parameters", texts) for schedule in catalogue["schedules"]],
         "presets": [_said(preset, ("title", "text"), texts) for preset in catalogue["presets"]],
     }
 
 
-def _entry(entry: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
-    numbers = [_said(h, ("meaning",), texts) for h in entry["hyperparameters"]]
-    return {**_said(entry, ("summary",), texts), "hyperparameters": numbers}
+def _optimizer(entry: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
+    return _with_meanings(_said(entry, ("summary",), texts), "hyperparameters", texts)
+
+
+def _with_meanings(entry: Mapping[str, Any], numbers: str, texts: Texts) -> dict[str, Any]:
+    """`entry` with the meanings of its `numbers` translated."""
+    return {**entry, numbers: [_said(number, ("meaning",), texts) for number in entry[numbers]]}
 
 
 def _said(entry: Mapping[str, Any], names: tuple[str, ...], texts: Texts) -> dict[str, Any]:

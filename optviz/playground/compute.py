@@ -48,7 +48,7 @@ class Totals(NamedTuple):
     gradient_norm: Any
     """The sum over the steps taken."""
     rises: Any
-    """The number of steps that raised the loss by more than rounding."""
+    """How many steps of the last quarter raised the loss by more than rounding."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +123,11 @@ def every(num_steps: int) -> int:
     return -(-num_steps // MAX_POINTS)
 
 
+def last_part(num_steps: Any) -> Any:
+    """How many steps the last quarter of a run has, at least one: by it a run's fate is told."""
+    return (num_steps + 3) // 4
+
+
 def runs(settings: Settings, world: World | None = None) -> list[Run]:
     """The paths of a comparison: the optimizers that are on, each followed by its regularised twin if there is one."""
     how = settings.regularisation
@@ -178,7 +183,8 @@ def run_program(
         (optimizer, surface, start, _), _ = as_recorded(settings, run, world)
         return PROGRAMS(program, optimizer, surface, plain, start, np.uint32(settings.seed), *numbers)
     except (TypeError, ValueError) as error:
-        raise BadSettings(f"{run.choice.name}: {error}", f"optimizers[{run.index}]") from error
+        where = f"optimizers[{run.index}]"
+        raise BadSettings("{name}: {why}", where, name=run.choice.name, why=str(error)) from error
 
 
 def prepare(settings: Settings, world: World | None = None) -> None:
@@ -265,7 +271,7 @@ def _added(totals: Totals, count: Any, point: Any, before: Any, goal: Any, num_s
         jnp.where(loss < totals.best, loss, totals.best),
         jnp.where((loss <= goal) & (totals.reached == jnp.inf), count.astype(jnp.float32), totals.reached),
         totals.gradient_norm + jnp.where(count < num_steps, norm, 0.0),
-        totals.rises + (loss - before > slack),
+        totals.rises + ((loss - before > slack) & (count > num_steps - last_part(num_steps))),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from optviz.manifest import environment, json_number
-from optviz.playground import compute, listing, script, settings, table, wire
+from optviz.playground import compute, listing, reading, script, settings, table, wire
 from optviz.playground.errors import BadSettings
 from optviz.playground.programs import reproducible
 from optviz.playground.settings import Settings
@@ -61,7 +61,8 @@ def checked(data: Any, format: Any) -> tuple[dict[str, Any], str]:
       BadSettings: for settings or a format that cannot be meant.
     """
     if not isinstance(format, str) or format not in FORMATS:
-        raise BadSettings(f"format is one of {', '.join(FORMATS)}, got {str(format)[:40]!r}.", "format")
+        told = {"name": "format", "known": ", ".join(FORMATS), "value": reading.short(format)}
+        raise BadSettings("{name} is one of {known}, got {value}.", "format", **told)
     chosen = settings.from_json(data)
     if not any(choice.on for choice in chosen.optimizers):
         raise BadSettings("There is nothing to export: no optimizer is on.", "optimizers")
@@ -75,13 +76,15 @@ def settings_of(text: Any) -> dict[str, Any]:
       BadSettings: for text that is no export.
     """
     if not isinstance(text, str) or len(text) > MAX_IMPORT:
-        raise BadSettings(f"An import is the text of a JSON export, of at most {MAX_IMPORT} characters.", "text")
+        raise BadSettings(
+            "An import is the text of a JSON export, of at most {most} characters.", "text", most=MAX_IMPORT
+        )
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadSettings(f"This file is not JSON: {str(error)[:100]}.", "text") from error
+        raise BadSettings("This file is not JSON: {why}.", "text", why=reading.fault(error)) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise BadSettings(f"This file is not an export of the playground (format {FORMAT!r}).", "text")
+        raise BadSettings("This file is not an export of the playground (format {format!r}).", "text", format=FORMAT)
     return settings.to_json(settings.from_json(document.get("settings")))
 
 

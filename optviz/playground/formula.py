@@ -9,17 +9,18 @@ from __future__ import annotations
 import ast
 import functools
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from optviz.playground.errors import BadSettings
+from optviz.playground.errors import BadSettings, Sentence, unknown
 from optviz.playground.world import FORMULA
 from surfaces.base import Domain, LossSurface, box
-from surfaces.names import unknown_name
+from surfaces.names import SOME_NEAR
 
 DOMAIN = (-3.0, 3.0, -3.0, 3.0)
 START = (-2.0, 2.0)
@@ -45,6 +46,10 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
 }
 CONSTANTS = {"pi": math.pi, "e": math.e}
 _NAMES = ("x", "y", *CONSTANTS)
+_ELSEWHERE = {"x1": "x", "x2": "y", "ln": "log"}
+"""What other books call them."""
+# A whole number, which may end in an exponent, and with no sign between a name or a parenthesis.
+_PRODUCT = re.compile(rf"(?<![\w.])(?>(\d+\.?\d*(?:[eE][+-]?\d+)?)\s*)((?:{'|'.join((*_NAMES, *FUNCTIONS))})\b|\()")
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
@@ -94,27 +99,39 @@ def parse(text: str) -> ast.expr:
       BadSettings: with the column at fault, counted from 1, in the sentence and as `where`.
     """
     if len(text) > MAX_LENGTH:
-        raise BadSettings(f"A formula has at most {MAX_LENGTH} characters, got {len(text)}.", "formula")
+        told = {"most": MAX_LENGTH, "count": len(text)}
+        raise BadSettings("A formula has at most {most} characters, got {count}.", "formula", **told)
     if not text.strip():
         raise BadSettings("The formula is empty; write for example (1-x)**2 + 100*(y-x**2)**2.", "formula")
     if strange := [i for i, letter in enumerate(text) if not " " <= letter <= "~"]:
-        raise _bad(f"the character {text[strange[0]]!r} is not used in formulas", strange[0])
+        what = Sentence("the character {character!r} is not used in formulas.", character=text[strange[0]])
+        raise _bad(what, strange[0])
+    _require_signs(text)
     indent = len(text) - len(text.lstrip())
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         # The offset counts from 1; none or 0 stands for the end.
         column = (getattr(error, "offset", None) or len(text.strip()) + 1) - 1
-        raise _bad("the formula cannot be read from here on", indent + column) from error
+        raise _bad(Sentence("the formula cannot be read from here on."), indent + column) from error
     _check(tree, indent, 1)
     return tree
+
+
+def _require_signs(text: str) -> None:
+    """Refuse what stands for a power or a product on paper, but not in Python."""
+    if "^" in text:
+        raise _bad(Sentence("powers are written **, not ^."), text.index("^"))
+    if found := _PRODUCT.search(text):
+        told = {"right": "*".join(found.groups()), "wrong": found.group()}
+        raise _bad(Sentence("write {right} instead of {wrong}.", **told), found.start())
 
 
 def _check(node: ast.expr, indent: int, depth: int) -> None:
     """Refuse what is not on the list, the column of the node being `indent` more than it says."""
     column = indent + node.col_offset
     if depth > MAX_DEPTH:
-        raise _bad(f"parentheses and signs go deeper than {MAX_DEPTH} levels", column)
+        raise _bad(Sentence("parentheses and signs go deeper than {most} levels.", most=MAX_DEPTH), column)
     parts = _parts(node, column)
     for part in parts:
         _check(part, indent, depth + 1)
@@ -125,11 +142,11 @@ def _parts(node: ast.expr, column: int) -> list[ast.expr]:
     match node:
         case ast.Constant(value=value):
             if _literal(value) is None:
-                raise _bad(f"only numbers up to {MAX_NUMBER:g} may stand here", column)
+                raise _bad(Sentence("only numbers up to {most:g} may stand here.", most=MAX_NUMBER), column)
             return []
         case ast.Name(id=name):
             if name not in _NAMES:
-                raise _bad(unknown_name("name", name, [*_NAMES, *FUNCTIONS]).rstrip("."), column)
+                raise _bad(_unknown(Sentence("name"), name, [*_NAMES, *FUNCTIONS]), column)
             return []
         case ast.UnaryOp(op=ast.UAdd() | ast.USub(), operand=operand):
             return [operand]
@@ -137,27 +154,38 @@ def _parts(node: ast.expr, column: int) -> list[ast.expr]:
             return [left] if _is_exponent(right, column) else [left, right]
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             return [left, right]
-        case ast.BinOp(op=ast.BitXor()):
-            raise _bad("powers are written **, not ^", column)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
             return _arguments(name, args, column)
-    raise _bad("only numbers, x, y, + - * / **, parentheses and functions are allowed", column)
+    raise _bad(Sentence("only numbers, x, y, + - * / **, parentheses and functions are allowed."), column)
 
 
 def _arguments(name: str, args: list[ast.expr], column: int) -> list[ast.expr]:
     if name not in FUNCTIONS:
-        raise _bad(unknown_name("function", name, FUNCTIONS).rstrip("."), column)
+        raise _bad(_unknown(Sentence("function"), name, FUNCTIONS), column)
     count = FUNCTIONS[name][0]
     if len(args) != count:
-        raise _bad(f"{name} takes {count} argument{'s' * (count > 1)}, got {len(args)}", column)
+        raise _bad(_wrong_number(name, count, len(args)), column)
     return args
+
+
+def _unknown(kind: Sentence, name: str, known: Iterable[str]) -> Sentence:
+    if name in _ELSEWHERE:
+        return Sentence(SOME_NEAR, kind=kind, name=name, near=repr(_ELSEWHERE[name]))
+    return unknown(kind, name, known)
+
+
+def _wrong_number(name: str, count: int, got: int) -> Sentence:
+    if count == 1:
+        return Sentence("{name} takes 1 argument, got {got}.", name=name, got=got)
+    return Sentence("{name} takes {count} arguments, got {got}.", name=name, count=count, got=got)
 
 
 def _is_exponent(node: ast.expr, column: int) -> bool:
     """Whether the exponent is a number; then it must be within bounds."""
     number = _number(node)
     if number is not None and not abs(number) <= MAX_EXPONENT:
-        raise _bad(f"exponents lie from -{MAX_EXPONENT:g} to {MAX_EXPONENT:g}, got {number:g}", column)
+        told = {"low": -MAX_EXPONENT, "high": MAX_EXPONENT, "number": number}
+        raise _bad(Sentence("exponents lie from {low:g} to {high:g}, got {number:g}.", **told), column)
     return number is not None
 
 
@@ -197,5 +225,5 @@ def _value(node: ast.expr, names: dict[str, Array]) -> Array:
     raise AssertionError(f"unreachable: {ast.dump(node)} has been checked")
 
 
-def _bad(what: str, column: int) -> BadSettings:
-    return BadSettings(f"Column {column + 1}: {what}.", f"column {column + 1}")
+def _bad(what: Sentence, column: int) -> BadSettings:
+    return BadSettings("Column {column}: {what}", f"column {column + 1}", column=column + 1, what=what)

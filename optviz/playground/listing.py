@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from optviz.metrics import DEFAULT_TOLERANCE
 from optviz.optimizers import OptimizerEntry
 from optviz.optimizers.entry import Hyperparameter
 from optviz.playground import compute, settings
@@ -34,6 +35,7 @@ def catalogue(world: World) -> dict[str, Any]:
             "points": compute.MAX_POINTS,
             "optimizers": settings.MAX_OPTIMIZERS,
             "seed": [0, 2**32 - 1],
+            "tolerance": DEFAULT_TOLERANCE,
         },
         "regularisation": list(settings.KINDS),
         "texts": {},
@@ -53,7 +55,7 @@ def _surface(entry: SurfaceEntry, world: World) -> dict[str, Any]:
         "start": entry.start,
         "minima": compute.facts(chosen, world).minima,
         "residuals": entry.residuals,
-        "coefficients": [{**vars(c), "meaning": ""} for c in entry.coefficients],
+        "coefficients": [vars(c) for c in entry.coefficients],
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from optviz.playground import at_step, compute, listing, reading, settings, table, tuning, wire
-from optviz.playground.errors import BadSettings
+from optviz.playground.errors import BadSettings, Sentence
 from optviz.playground.settings import Settings
 from optviz.playground.world import World, catalogue
 from surfaces.contours import suitable_levels
@@ -17,7 +17,11 @@ MAX_SIDE = 512
 """Points along a side of a landscape."""
 
 
-def answer(kind: Any, request: Any, world: World | None = None) -> bytes:
+Say = Callable[[BadSettings], str]
+"""How an error is worded."""
+
+
+def answer(kind: Any, request: Any, world: World | None = None, say: Say = str) -> bytes:
     """The message for a request, as `wire.pack` writes it; for one that cannot be meant `{"error", "where"}`.
 
     Args:
@@ -25,29 +29,31 @@ def answer(kind: Any, request: Any, world: World | None = None) -> bytes:
         need when noise is turned on, and answers nothing.
       request: JSON data, by the names that each kind takes.
       world: what may be named; the catalogues if None. The notebook puts a surface of its own in.
+      say: the sentence of an error, in English if not given.
     """
     try:
         if not isinstance(kind, str) or kind not in _KINDS:
-            raise BadSettings(f"A request is one of {', '.join(_KINDS)}, got {reading.short(kind)}.", "kind")
+            told = {"name": Sentence("A request"), "known": ", ".join(_KINDS), "value": reading.short(kind)}
+            raise BadSettings("{name} is one of {known}, got {value}.", "kind", **told)
         if not isinstance(request, Mapping):
             raise BadSettings("A request is an object with names.", "request")
-        return _KINDS[kind](request, world or catalogue())
+        return _KINDS[kind](request, world or catalogue(), say)
     except BadSettings as error:
-        return wire.pack({"error": str(error), "where": error.where})
+        return wire.pack({"error": say(error), "where": error.where})
 
 
-def _catalogue(request: Mapping[str, Any], world: World) -> bytes:
+def _catalogue(request: Mapping[str, Any], world: World, say: Say) -> bytes:
     return wire.pack(listing.catalogue(world))
 
 
-def _paths(request: Mapping[str, Any], world: World) -> bytes:
+def _paths(request: Mapping[str, Any], world: World, say: Say) -> bytes:
     chosen = settings.from_json(request.get("settings"), world)
     have = request.get("have") or ()
     if not isinstance(have, list | tuple):
         raise BadSettings("have is a list of the hashes of paths.", "have")
     chosen_runs = compute.runs(chosen, world)
     found = compute.paths(chosen, world, chosen_runs)
-    told = _told(chosen, chosen_runs, found, world)
+    told = _told(chosen, chosen_runs, found, world, say)
     arrays = {
         f"path{i}": path.points
         for i, (run, path) in enumerate(zip(chosen_runs, found, strict=True))
@@ -58,7 +64,9 @@ def _paths(request: Mapping[str, Any], world: World) -> bytes:
     return wire.pack({"settings": settings.to_json(chosen), "paths": told, "best": best}, arrays)
 
 
-def _told(chosen: Settings, runs: Sequence[compute.Run], paths: Sequence[Any], world: World) -> list[dict[str, Any]]:
+def _told(
+    chosen: Settings, runs: Sequence[compute.Run], paths: Sequence[Any], world: World, say: Say
+) -> list[dict[str, Any]]:
     """What is said of each path beside its points."""
     known, names = compute.facts(chosen, world), listing.labels(chosen)
     colors = listing.colors(names)
@@ -73,13 +81,13 @@ def _told(chosen: Settings, runs: Sequence[compute.Run], paths: Sequence[Any], w
             "hash": run.hash,
             "every": compute.every(chosen.num_steps),
             "num_steps": chosen.num_steps,
-            **table.verdict(path, known, run.regularised),
+            **table.verdict(path, known, run.regularised, say),
         }
         for run, path in zip(runs, paths, strict=True)
     ]
 
 
-def _landscape(request: Mapping[str, Any], world: World) -> bytes:
+def _landscape(request: Mapping[str, Any], world: World, say: Say) -> bytes:
     chosen = settings.from_json(request.get("settings"), world)
     window = settings.view(request.get("view") or chosen.view or compute.domain(chosen, world))
     width, height = (settings.whole(request.get(side, 200), side, 2, MAX_SIDE) for side in ("width", "height"))
@@ -96,18 +104,18 @@ def _landscape(request: Mapping[str, Any], world: World) -> bytes:
     return wire.pack(header, {"values": values})
 
 
-def _step(request: Mapping[str, Any], world: World) -> bytes:
+def _step(request: Mapping[str, Any], world: World, say: Say) -> bytes:
     chosen = settings.from_json(request.get("settings"), world)
     index = settings.whole(request.get("optimizer"), "optimizer", 0, len(chosen.optimizers) - 1)
     step = settings.whole(request.get("step"), "step", 0, chosen.num_steps)
     found = [run for run in compute.runs(chosen, world) if run.index == index]
     if not found:
-        raise BadSettings(f"Optimizer {index} is switched off: it has no step to look at.", "optimizer")
+        raise BadSettings("Optimizer {index} is switched off: it has no step to look at.", "optimizer", index=index)
     run = found[-1 if request.get("twin") else 0]
     return wire.pack({"optimizer": index, "twin": run.twin, **at_step.at_step(chosen, run, step, world)})
 
 
-def _tune(request: Mapping[str, Any], world: World) -> bytes:
+def _tune(request: Mapping[str, Any], world: World, say: Say) -> bytes:
     chosen = settings.from_json(request.get("settings"), world)
     budget = settings.whole(request.get("budget", tuning.BUDGET), "budget", 2, tuning.MAX_BUDGET)
     return wire.pack(tuned(chosen, tuning.tune(chosen, budget, world), budget, world))
@@ -124,13 +132,13 @@ def tuned(chosen: Settings, found: Sequence[tuning.Tuned], budget: int, world: W
     }
 
 
-def _prepare(request: Mapping[str, Any], world: World) -> bytes:
+def _prepare(request: Mapping[str, Any], world: World, say: Say) -> bytes:
     chosen = settings.from_json(request.get("settings"), world)
     compute.prepare(chosen, world)
     return wire.pack({})
 
 
-_KINDS: dict[str, Callable[[Mapping[str, Any], World], bytes]] = {
+_KINDS: dict[str, Callable[[Mapping[str, Any], World, Say], bytes]] = {
     "catalogue": _catalogue,
     "paths": _paths,
     "landscape": _landscape,

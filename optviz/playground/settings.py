@@ -13,6 +13,7 @@ from optviz.optimizers.entry import Hyperparameter, learning_rate_of
 from optviz.playground import formula as formulas
 from optviz.playground import reading
 from optviz.playground.errors import BadSettings as BadSettings
+from optviz.playground.errors import Sentence, either
 from optviz.playground.presets import DEFAULT
 from optviz.playground.reading import view as view
 from optviz.playground.reading import whole as whole
@@ -82,7 +83,7 @@ def from_json(data: Any, world: World | None = None) -> Settings:
       BadSettings: with the field, for what is unknown, of the wrong kind, or out of its limits.
     """
     world = world or catalogue()
-    data = reading.named(_parsed(data), "settings", _fields(Settings), "setting")
+    data = reading.named(_parsed(data), "settings", _fields(Settings), Sentence("setting"))
     if not {"surface", "formula"} & data.keys():
         data = {**_first(world), **data}
     formula = _formula(data.get("formula"))
@@ -124,11 +125,13 @@ def _parsed(data: Any) -> Any:
     if not isinstance(data, str | bytes):
         return data
     if len(data) > MAX_TEXT:
-        raise BadSettings(f"Settings are at most {MAX_TEXT} characters of JSON, got {len(data)}.")
+        raise BadSettings(
+            "Settings are at most {most} characters of JSON, got {count}.", most=MAX_TEXT, count=len(data)
+        )
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BadSettings(f"Settings are JSON; this is not: {error}.") from error
+        raise BadSettings("Settings are JSON; this is not: {why}.", why=reading.fault(error)) from error
 
 
 def _first(world: World) -> Mapping[str, Any]:
@@ -140,21 +143,21 @@ def _surface_name(data: Mapping[str, Any], world: World) -> str:
     name = data.get("surface", _first(world)["surface"])
     if name == FORMULA:
         raise BadSettings("The surface 'formula' needs a formula, such as (1-x)**2 + 100*(y-x**2)**2.", "formula")
-    return reading.one_of(name, world.surfaces, "surface", "surface")
+    return reading.one_of(name, world.surfaces, Sentence("surface"), "surface")
 
 
 def _formula(value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise BadSettings(f"formula is text, got {reading.short(value)}.", "formula")
+        raise BadSettings("formula is text, got {value}.", "formula", value=reading.short(value))
     formulas.parse(value)
     return value
 
 
 def _coefficients(data: Any, world: World, surface: str) -> dict[str, float]:
     known = {c.name: c for c in world.surfaces[surface].coefficients}
-    data = reading.named(data, "coefficients", known, f"coefficient of {surface}")
+    data = reading.named(data, "coefficients", known, Sentence("coefficient of {name}", name=surface))
     return {
         name: reading.number(data.get(name, c.default), f"coefficients.{name}", c.low, c.high)
         for name, c in known.items()
@@ -163,18 +166,19 @@ def _coefficients(data: Any, world: World, surface: str) -> dict[str, float]:
 
 def _choices(data: Any, world: World) -> tuple[Choice, ...]:
     if not isinstance(data, list | tuple) or len(data) > MAX_OPTIMIZERS:
-        raise BadSettings(f"optimizers is a list of at most {MAX_OPTIMIZERS}, got {reading.short(data)}.", "optimizers")
+        told = {"most": MAX_OPTIMIZERS, "value": reading.short(data)}
+        raise BadSettings("optimizers is a list of at most {most}, got {value}.", "optimizers", **told)
     return tuple(_choice(choice, f"optimizers[{i}]", world) for i, choice in enumerate(data))
 
 
 def _choice(data: Any, where: str, world: World) -> Choice:
     data = {"name": data} if isinstance(data, str) else data
-    data = reading.named(data, where, _fields(Choice), "setting of an optimizer")
-    entry = world.optimizers[reading.one_of(data.get("name"), world.optimizers, "optimizer", f"{where}.name")]
+    data = reading.named(data, where, _fields(Choice), Sentence("setting of an optimizer"))
+    name = reading.one_of(data.get("name"), world.optimizers, Sentence("optimizer"), f"{where}.name")
+    entry = world.optimizers[name]
     known = [h.name for h in entry.hyperparameters]
-    given = reading.named(
-        data.get("hyperparameters"), f"{where}.hyperparameters", known, f"hyperparameter of {entry.name}"
-    )
+    kind = Sentence("hyperparameter of {name}", name=name)
+    given = reading.named(data.get("hyperparameters"), f"{where}.hyperparameters", known, kind)
     values = {h.name: _value(h, given.get(h.name, h.default), entry, where) for h in entry.hyperparameters}
     return Choice(
         entry.name,
@@ -191,8 +195,9 @@ def _value(h: Hyperparameter, value: Any, entry: OptimizerEntry, where: str) -> 
         return None
     if h.scale == "choice":
         if not any(value == choice and type(value) is type(choice) for choice in choices(h)):
-            known = " or ".join(json.dumps(choice) for choice in choices(h))
-            raise BadSettings(f"{entry.name}: {h.name} is {known}, got {reading.short(value)}.", where)
+            known = either(json.dumps(choice) for choice in choices(h))
+            told = {"name": f"{entry.name}: {h.name}", "known": known, "value": reading.short(value)}
+            raise BadSettings("{name} is {known}, got {value}.", where, **told)
         return value
     return _in_range(h, value, where, f"{entry.name}: {h.name}")
 
@@ -209,12 +214,13 @@ def _schedule(data: Any, entry: OptimizerEntry, values: Mapping[str, Any], where
         return None
     where = f"{where}.schedule"
     if learning_rate_of(values) is None:
-        raise BadSettings(f"{entry.name} finds its own learning rate: it takes no schedule.", where)
+        raise BadSettings("{name} finds its own learning rate: it takes no schedule.", where, name=entry.name)
     data = {"name": data} if isinstance(data, str) else data
-    data = reading.named(data, where, _fields(Schedule), "setting of a schedule")
-    chosen = SCHEDULES[reading.one_of(data.get("name"), SCHEDULES, "schedule", f"{where}.name")]
+    data = reading.named(data, where, _fields(Schedule), Sentence("setting of a schedule"))
+    chosen = SCHEDULES[reading.one_of(data.get("name"), SCHEDULES, Sentence("schedule"), f"{where}.name")]
     known = [p.name for p in chosen.parameters]
-    given = reading.named(data.get("parameters"), f"{where}.parameters", known, f"parameter of {chosen.name}")
+    kind = Sentence("parameter of {name}", name=chosen.name)
+    given = reading.named(data.get("parameters"), f"{where}.parameters", known, kind)
     numbers = {
         p.name: _in_range(p, given.get(p.name, p.default), f"{where}.parameters.{p.name}") for p in chosen.parameters
     }
@@ -223,12 +229,11 @@ def _schedule(data: Any, entry: OptimizerEntry, values: Mapping[str, Any], where
 
 def _regularisation(data: Any) -> Regularisation:
     where = "regularisation"
-    data = reading.named(data, where, _fields(Regularisation), "setting of the regularisation")
+    data = reading.named(data, where, _fields(Regularisation), Sentence("setting of the regularisation"))
     kind = data.get("kind", "none")
     if kind not in KINDS:
-        raise BadSettings(
-            f"regularisation.kind is one of {', '.join(KINDS)}, got {reading.short(kind)}.", f"{where}.kind"
-        )
+        told = {"name": f"{where}.kind", "known": ", ".join(KINDS), "value": reading.short(kind)}
+        raise BadSettings("{name} is one of {known}, got {value}.", f"{where}.kind", **told)
     return Regularisation(
         kind,
         reading.number(data.get("strength", 0.1), f"{where}.strength", 0.0, 1e3),
@@ -242,9 +247,9 @@ def _shown(data: Any) -> dict[str, Any]:
     try:
         text = json.dumps(data, allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
-        raise BadSettings(f"shown is plain JSON data: {error}.", "shown") from error
+        raise BadSettings("shown is plain JSON data, of finite numbers and not nested too deeply.", "shown") from error
     if len(text) > 4000:
-        raise BadSettings(f"shown is at most 4000 characters of JSON, got {len(text)}.", "shown")
+        raise BadSettings("shown is at most 4000 characters of JSON, got {count}.", "shown", count=len(text))
     return data
 
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from optviz.metrics import DEFAULT_TOLERANCE
-from optviz.playground.compute import Facts, Path
+from optviz.playground.compute import Facts, Path, last_part
 from optviz.playground.errors import BadSettings
 
 TIE = 1e-4
 """Two values count as equal within this share of the larger one."""
+REST = 1e-3
+"""At rest the gradient, and how far the last quarter of the run went, are this share of the first and of the way."""
 METRICS = ("final_loss", "best_loss", "steps_to_tolerance", "distance", "mean_gradient_norm")
 LOWER_IS_BETTER = ("final_loss", "best_loss", "steps_to_tolerance", "distance")
 
 
-def verdict(path: Path | BadSettings, known: Facts, regularised: bool = False) -> dict[str, Any]:
+def verdict(
+    path: Path | BadSettings, known: Facts, regularised: bool = False, say: Callable[[BadSettings], str] = str
+) -> dict[str, Any]:
     """What the table says of a path: its `status`, its `metrics`, and for one that could not be run the `error`."""
     if isinstance(path, BadSettings):
-        return {"status": "refused", "error": str(path), "metrics": dict.fromkeys(METRICS)}
+        return {"status": "refused", "error": say(path), "metrics": dict.fromkeys(METRICS)}
     return {"status": status(path, known, regularised), "metrics": metrics(path, known)}
 
 
@@ -42,19 +46,35 @@ def metrics(path: Path, known: Facts) -> dict[str, float | None]:
 
 
 def status(path: Path, known: Facts, regularised: bool = False) -> str:
-    """A run's fate: `diverged`, `converged`, `oscillating` (some step raised the loss) or `descending`.
+    """A run's fate, the first of these that holds: `diverged`, `converged`, `stationary`, `oscillating`, `descending`.
 
-    Diverged: the end is not finite, or higher than the first loss and than that at the surface's customary start; a
-    penalty, of which the loss does not tell, may rightly lead there.
+    Diverged: the end is not finite, or, for a run not at rest, higher than the first loss and than that at the surface's
+    customary start; a penalty, of which the loss does not tell, may rightly lead there.
     Converged: the end is within 1e-4 of the known minimum.
+    Stationary: at rest where no minimum is known, as in another minimum or at a saddle: see `REST`.
+    Oscillating: over a quarter of the steps in the last quarter of the run raised the loss.
     """
     first, last = float(path.points[0, 2]), float(path.points[-1, 2])
-    higher = last > np.fmax(first, known.customary) and not regularised
-    if higher or not np.isfinite(path.points[-1, :3]).all():
+    if not np.isfinite(path.points[-1, :3]).all():
         return "diverged"
     if known.minimum is not None and last <= known.minimum + DEFAULT_TOLERANCE:
         return "converged"
-    return "oscillating" if path.totals.rises else "descending"
+    if _is_at_rest(path):
+        return "stationary"
+    if last > np.fmax(first, known.customary) and not regularised:
+        return "diverged"
+    return "oscillating" if 4 * path.totals.rises > last_part(path.num_steps) else "descending"
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Whether the gradient has all but vanished, and the last quarter of the run has led nowhere.
+
+    The gradient alone would not tell: in a valley it may be tiny, and the end still far.
+    """
+    (*_, slope), (*_, end_slope) = path.points[0], path.points[-1]
+    late = path.points[-1 - -(-last_part(path.num_steps) // path.every) :, :2]
+    way = np.linalg.norm(path.points[-1, :2] - path.points[0, :2])
+    return bool(end_slope <= REST * slope and np.linalg.norm(np.ptp(late, axis=0)) <= REST * way)
 
 
 def best(rows: Sequence[dict[str, Any]], minimum: float | None) -> dict[str, list[int]]:

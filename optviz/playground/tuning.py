@@ -48,7 +48,7 @@ def tune(
     Every rate is tried from the same start with the same steps, noise and schedule as the picture shows; what else
     is set stays as it is. A rate counts for the worse of the final losses at it and at the next one tried above, so
     that a lucky run does not win; the highest has no next, and is not chosen. Losses within 1e-4 of the known minimum
-    are alike, and there the earlier is better.
+    are alike, and there the earlier is better. The present rate stays if it is as good, and no slower.
 
     Args:
       settings: the comparison.
@@ -64,11 +64,15 @@ def tune(
     chosen = [i for i, choice in enumerate(settings.optimizers) if choice.on]
     if budget * len(chosen) * settings.num_steps > MAX_WORK:
         raise BadSettings(
-            f"Tuning {len(chosen)} optimizers by {budget} runs of {settings.num_steps} steps takes too long; at most "
-            f"{MAX_WORK} steps in all: take fewer steps.",
+            "Tuning {optimizers} optimizers by {runs} runs of {steps} steps takes too long; at most {most} steps in "
+            "all: take fewer steps.",
             "num_steps",
+            optimizers=len(chosen),
+            runs=budget,
+            steps=settings.num_steps,
+            most=MAX_WORK,
         )
-    count = _Count(budget * len(chosen), progress, cancelled)
+    count = _Count((budget + 1) * len(chosen), progress, cancelled)
     # One after another, on the caller's thread: the other cores stay free for whoever moves a slider meanwhile.
     return [_tuned(settings, i, budget, world, count) for i in chosen]
 
@@ -100,21 +104,29 @@ def _tuned(settings: Settings, index: int, budget: int, world: World | None, cou
     choice = settings.optimizers[index]
     rate = _rate(choice, world)
     if rate is None:
-        count.add(budget)
+        count.add(budget + 1)
         return Tuned(index, choice.name, None, None)
     assert rate.low is not None and rate.high is not None
     rates = [float(f"{value:.3g}") for value in np.geomspace(rate.low, rate.high, budget)]
     known, results = compute.facts(settings, world), []
     try:
-        for value in rates:
+        for value in (*rates, choice.hyperparameters[rate.name]):
             count.add(1)
             results.append(_result(settings, _with_rate(choice, rate, value), known, world))
     except BadSettings:  # the surface does not suit this optimizer, at whatever rate
-        count.add(budget - len(results) - 1)
+        count.add(budget - len(results))
         return Tuned(index, choice.name, None, None)
     best = min(range(budget - 1), key=lambda i: max(results[i], results[i + 1]))
+    if _is_no_worse(results[-1], results[best]):
+        best, rates = -1, [*rates, choice.hyperparameters[rate.name]]
     loss = results[best][0]
     return Tuned(index, choice.name, rates[best], loss if np.isfinite(loss) else None)
+
+
+def _is_no_worse(present: tuple[float, float], found: tuple[float, float]) -> bool:
+    """Whether the final losses are alike, and the steps to the tolerance no more."""
+    (loss, reached), (other, sooner) = present, found
+    return reached <= sooner and (loss == other or abs(loss - other) <= DEFAULT_TOLERANCE)
 
 
 def _result(settings: Settings, choice: Choice, known: compute.Facts, world: World | None) -> tuple[float, float]:

@@ -32,6 +32,7 @@ class Coefficient:
     low: float
     high: float
     scale: str
+    meaning: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +97,11 @@ def surface_entry(
     if surface.is_stochastic:
         raise ValueError(f"{surface.name} has noise of its own; give the surface without it and set the noise here.")
     values = {k: float(v) for k, v in surface.coefficients.items() if np.ndim(v) == 0}
+    make, meanings = functools.partial(_replaced, surface), surface.meanings()
     return SurfaceEntry(
         name or surface.name,
-        functools.partial(_replaced, surface),
-        tuple(_coefficient(functools.partial(_replaced, surface), k, v) for k, v in values.items()),
+        make,
+        tuple(_coefficient(make, k, v, meanings.get(k, "")) for k, v in values.items()),
         domain or _box(surface),
         (float(at[0]), float(at[1])),
         surface.formula,
@@ -113,7 +115,7 @@ def _of_the_catalogue(make: type[LossSurface]) -> SurfaceEntry | None:
         entry = surface_entry(make())
     except ValueError:
         return None
-    coefficients = tuple(_coefficient(make, c.name, c.default) for c in entry.coefficients)
+    coefficients = tuple(_coefficient(make, c.name, c.default, c.meaning) for c in entry.coefficients)
     return dataclasses.replace(entry, make=make, coefficients=coefficients)
 
 
@@ -126,16 +128,16 @@ def _box(surface: LossSurface) -> Box:
     return x0, x1, y0, y1
 
 
-def _coefficient(make: Callable[..., Any], name: str, default: float) -> Coefficient:
+def _coefficient(make: Callable[..., Any], name: str, default: float, meaning: str) -> Coefficient:
     """A range about the default: angles a half turn, positive numbers two decades, as far as the surface takes them."""
     if name == "angle":
-        return Coefficient(name, default, -math.pi / 2, math.pi / 2, "linear")
+        return Coefficient(name, default, -math.pi / 2, math.pi / 2, "linear", meaning)
     if default <= 0:
-        return Coefficient(name, default, default - 1.0, default + 1.0, "linear")
+        return Coefficient(name, default, default - 1.0, default + 1.0, "linear", meaning)
     factors = (0.1, 0.2, 0.5, 1.0)
     low = next(default * f for f in factors if _takes(make, name, default * f))
     high = next(default / f for f in factors if _takes(make, name, default / f))
-    return Coefficient(name, default, low, high, "log")
+    return Coefficient(name, default, low, high, "log", meaning)
 
 
 def _takes(make: Callable[..., Any], name: str, value: float) -> bool:

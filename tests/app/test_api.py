@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import struct
 import threading
 import time
@@ -128,6 +129,55 @@ def test_the_catalogue_speaks_the_language_asked_for():
     assert said["en"]["optimizers"][0]["summary"].isascii()
     assert not said["ru"]["optimizers"][0]["summary"].isascii()
     assert [o["name"] for o in said["en"]["optimizers"]] == [o["name"] for o in said["ru"]["optimizers"]]
+    for kind, numbers in (("surfaces", "coefficients"), ("optimizers", "hyperparameters"), ("schedules", "parameters")):
+        meanings = {language: [n["meaning"] for e in said[language][kind] for n in e[numbers]] for language in said}
+        assert all(meanings["en"]) and all(meanings["ru"])
+        assert not set(meanings["en"]) & set(meanings["ru"])
+
+
+WRONG = {
+    "a wrong formula": (
+        "/api/answer",
+        {"kind": "paths", "settings": {"formula": "x**2 + open(y)"}},
+        "Столбец 8: .*'open'",
+    ),
+    "a value out of range": ("/api/answer", {"kind": "paths", "settings": {"num_steps": 0}}, "num_steps: нужно .* 1 "),
+    "an unknown name": (
+        "/api/answer",
+        {"kind": "paths", "settings": {"optimizers": ["adamm"]}},
+        "'adam' или 'radam' или ",
+    ),
+    "an unknown kind": ("/api/answer", {"kind": "nothing"}, "^Запрос: одно из "),
+    "a wrong number of runs": ("/api/answer", {"kind": "tune", "budget": 1}, "budget: нужно "),
+    "an unknown format": ("/api/export", {"format": "exe", "settings": {}}, "format: одно из csv"),
+    "nothing to export": ("/api/export", {"format": "csv", "settings": {"optimizers": []}}, "нечего"),
+    "a broken import": ("/api/import", {"text": "{"}, "не JSON: .* строки 1, столбца 2"),
+    "another import": ("/api/import", {"text": "[]"}, "площадкой"),
+    "no object": ("/api/answer", [], "Запрос: нужен объект"),
+}
+ASKED = {
+    "Accept-Language": {"accept-language": "ru-RU,ru;q=0.9,en;q=0.5"},
+    "cookie": {"accept-language": "en", "cookie": "optviz-language=ru"},
+}
+
+
+@pytest.mark.parametrize("headers", ASKED.values(), ids=ASKED)
+@pytest.mark.parametrize(("path", "data", "words"), WRONG.values(), ids=WRONG)
+def test_an_error_comes_in_the_language_of_the_visitor(path, data, words, headers):
+    def error(**more):
+        answer = posted(path, content=json.dumps(data), **more)
+        assert answer.status_code == 422
+        is_json = answer.headers["content-type"].startswith("application/json")
+        return (answer.json() if is_json else wire.unpack(answer.content).header)["error"]
+
+    assert re.search(words, error(headers=headers))
+    assert error().isascii()
+
+
+def test_a_tuning_that_takes_too_long_is_refused_in_the_language_of_the_visitor():
+    data = {"kind": "tune", "budget": 200, "settings": {"optimizers": ["adam"] * 20, "num_steps": 100_000}}
+    answer = posted("/api/answer", content=json.dumps(data), headers=ASKED["cookie"])
+    assert "возьмите меньше шагов" in list(frames(answer.content))[-1]["error"]
 
 
 def frames(stream):

@@ -11,6 +11,7 @@ from optviz.app import choosing, formulas, sweeping
 from optviz.app.shell import PAGES
 from optviz.app.texts import Texts
 from optviz.optimizers import CATALOGUE
+from optviz.playground.errors import BadSettings
 
 pytest.importorskip("nicegui.testing", reason="the extra `app` is not installed")
 MAIN = Path(__file__).parent / "simulated.py"
@@ -83,6 +84,20 @@ def test_a_formula_with_a_fault_is_told_its_column():
         await user.should_see("Column 8")
 
     visit(sees("/surface"), type_)
+
+
+def test_a_fault_is_told_in_the_language_of_the_page():
+    async def type_(user):
+        box = user.find(kind=_ui().input)
+        box.clear()
+        box.type("x**2 + open(y)")
+        await user.should_see("Столбец 8: Нет такого имени (функция)")
+
+    async def told(user):
+        element = next(e for e in user.client.elements.values() if type(e).__name__ == "Playground")
+        assert element._props["problem"].startswith("num_steps: нужно число от 1 до 100000")
+
+    visit(sees("/surface", language="ru"), type_, sees('/?settings={"num_steps":0}', language="ru"), told)
 
 
 @pytest.mark.parametrize("settings", ["{", "[1]", '{"surface": "nowhere"}', '{"num_steps": 1e9}', "x" * 60_001])
@@ -218,5 +233,6 @@ WRONG = (
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_a_sweep_that_cannot_be_meant_is_a_sentence(wrong):
-    with pytest.raises(ValueError, match=r"\.$"):
+    with pytest.raises(BadSettings, match=r"\.$") as refusal:
         sweeping.plan(**{**GOOD, **wrong})
+    assert not Texts("ru").error(refusal.value).isascii()

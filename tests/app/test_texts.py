@@ -1,11 +1,18 @@
 """The languages: nothing is left untranslated, and translations fill the same places."""
 
+import ast
 import re
 import string
+from pathlib import Path
 
 import pytest
 
 from optviz.app import texts
+from optviz.playground import exports, formula, settings
+from optviz.playground.errors import BadSettings, Sentence
+from tests.playground.test_exports import BROKEN
+from tests.playground.test_formula import REFUSED
+from tests.playground.test_settings import BAD
 
 LANGUAGES = [language for language in texts.LANGUAGES if language != "en"]
 MESSAGES = list(dict.fromkeys(message for message, _ in texts.messages_of_the_code() if message))
@@ -38,6 +45,44 @@ def test_translations_keep_names_and_code(catalogue):
         return set(re.findall(r"`([^`]+)`", text))
 
     assert {m: t for m, t in catalogue.items() if code(m) != code(t)} == {}
+
+
+FOLDERS = [Path(__file__).parents[2] / "optviz" / name for name in ("app", "playground")]
+
+
+@pytest.mark.parametrize("file", [f for folder in FOLDERS for f in sorted(folder.glob("*.py"))], ids=lambda f: f.stem)
+def test_every_template_of_an_error_is_found(file):
+    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    said = [call.args[0] for call in calls if getattr(call.func, "id", "") in ("Sentence", "BadSettings")]
+    assert not any(isinstance(message, ast.JoinedStr) for message in said)
+    assert {message.value for message in said if isinstance(message, ast.Constant)} <= set(MESSAGES)
+
+
+REFUSALS = [
+    *((settings.from_json, given) for given, _, _ in BAD),
+    *((formula.parse, text) for text, _, _ in REFUSED),
+    *((exports.settings_of, text) for text in BROKEN.values()),
+]
+
+
+def messages_in(sentence):
+    yield sentence.message
+    for part in sentence.values.values():
+        if isinstance(part, Sentence):
+            yield from messages_in(part)
+
+
+@pytest.mark.parametrize(("refuse", "given"), REFUSALS, ids=range(len(REFUSALS)))
+def test_a_refusal_is_said_in_every_language_with_the_same_values(refuse, given, catalogue):
+    with pytest.raises(BadSettings) as refusal:
+        refuse(given)
+    sentence = refusal.value.sentence
+    assert {message for message in messages_in(sentence) if not catalogue.get(message)} == set()
+    values = [value for value in sentence.values.values() if isinstance(value, str)]
+    for language in LANGUAGES:
+        said = texts.Texts(language).error(refusal.value)
+        assert said != str(refusal.value)
+        assert all(value in said for value in values)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Formulas: the same numbers as Python's own arithmetic, and nothing but arithmetic."""
 
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +39,14 @@ REFUSED = [
     ("(x", "column 1", "cannot be read"),
     ("x + z", "column 5", "Unknown name 'z'"),
     ("  x + z", "column 7", "Unknown name 'z'"),
-    ("x^2", "column 1", "written **"),
+    ("x^2", "column 2", "powers are written **"),
+    ("(x+1)^2+y^2", "column 6", "powers are written **"),
+    ("y + 2x", "column 5", "write 2*x instead of 2x"),
+    ("1.5e2 sin(x)", "column 1", "write 1.5e2*sin instead of 1.5e2 sin"),
+    ("2(x + y)", "column 1", "write 2*( instead of 2("),
+    ("x + ln(y)", "column 5", "Unknown function 'ln'. Did you mean 'log'?"),
+    ("x1 + x2", "column 1", "Unknown name 'x1'. Did you mean 'x'?"),
+    ("x + x2", "column 5", "Unknown name 'x2'. Did you mean 'y'?"),
     ("x ** 21", "column 1", "from -20 to 20"),
     ("x ** -21", "column 1", "from -20 to 20"),
     ("2 ** 9999999", "column 1", "from -20 to 20"),
@@ -84,6 +92,7 @@ def test_what_is_no_arithmetic_is_refused_and_the_column_named(text, where, word
     with pytest.raises(BadSettings) as refusal:
         formula.parse(text)
     assert words in str(refusal.value)
+    assert not re.search(r"[.?][.?]", str(refusal.value))
     assert refusal.value.where == where
 
 

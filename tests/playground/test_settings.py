@@ -135,6 +135,7 @@ def test_the_catalogue_lists_every_name_with_what_a_page_needs():
         assert x0 < surface["start"][0] < x1
         assert y0 < surface["start"][1] < y1
         for c in surface["coefficients"]:
+            assert c["meaning"]
             assert c["low"] <= c["default"] <= c["high"]
             assert c["scale"] != "log" or c["low"] > 0
     for entry in found["optimizers"]:

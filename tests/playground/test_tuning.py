@@ -31,6 +31,31 @@ def test_no_rate_tried_is_better_than_the_one_found_each_judged_with_the_next():
         assert best.optimizers[tuned.index].hyperparameters["learning_rate"] == tuned.rate
 
 
+NEWTON = {"num_steps": 60, "optimizers": [{"name": "newton"}]}
+
+
+@pytest.mark.parametrize("place", [{"surface": "quadratic_bowl"}, {"surface": "booth"}, {"formula": "x**2 + 10*y**2"}])
+def test_a_rate_that_is_as_good_as_the_best_found_and_no_slower_stays(place):
+    """At its own rate of 1, which lies between two of those tried, Newton's method needs one step."""
+    chosen = settings.from_json({**NEWTON, **place})
+    (tuned,) = tuning.tune(chosen)
+    assert tuned.rate == chosen.optimizers[0].hyperparameters["learning_rate"] == 1.0
+
+
+def test_a_rate_that_is_slower_than_the_best_found_goes():
+    slow = [{"name": "newton", "hyperparameters": {"learning_rate": 0.1}}]
+    chosen = settings.from_json({"surface": "booth", "num_steps": 2000, "optimizers": slow})
+    (tuned,) = tuning.tune(chosen)
+    assert tuned.rate > 0.5
+    assert _reached(chosen, tuned.rate) < _reached(chosen, 0.1) / 5
+
+
+def _reached(chosen, rate):
+    choice = dataclasses.replace(chosen.optimizers[0], hyperparameters={"learning_rate": rate})
+    trial = dataclasses.replace(chosen, optimizers=(choice,))
+    return float(compute.path(trial, compute.runs(trial)[0]).totals.reached)
+
+
 def test_an_optimizer_without_a_rate_and_one_that_is_off_keep_what_they_have():
     chosen = settings.from_json(CHOSEN)
     found = tuning.tune(chosen, budget=2)

@@ -159,6 +159,16 @@ def grid(lower, upper, n=201):
 
 
 @every_surface
+def test_every_coefficient_has_a_meaning(i):
+    surface = build()[i]
+    meanings = surface.meanings()
+    numbers = {name for name, value in surface.coefficients.items() if np.ndim(value) == 0}
+    known = numbers if isinstance(surface, surfaces.WRAPPERS) else surface.coefficients.keys()
+    assert meanings.keys() == known
+    assert all(meaning and not meaning.endswith(".") for meaning in meanings.values())
+
+
+@every_surface
 def test_coefficients_map_and_never_compile_again(x64, i):
     surface = build()[i]
     point = jax.tree.map(lambda x: x + 0.1, surface.start)

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from surfaces import QuadraticBowl
 from tests.browser import needs_chromium
 
 pytestmark = needs_chromium
@@ -79,6 +80,13 @@ def test_a_comparison_is_on_the_screen_without_a_button(page):
 def test_no_request_leaves_the_machine(page, address):
     asked = page().requests
     assert asked and all(url.startswith((address, "data:")) for url in asked)
+
+
+def test_a_slider_tells_what_its_number_means(page):
+    sliders = "[...document.querySelectorAll('.ov-controls input[type=range]')].map((e) => [e.ariaLabel, e.title])"
+    told = dict(page().evaluate(sliders))
+    assert told["condition number"] == QuadraticBowl.meanings()["condition_number"]
+    assert all(told.values())
 
 
 def test_dragging_a_slider_draws_new_paths_and_the_number_box_agrees(page):

@@ -48,12 +48,6 @@ export default {
   props: { settings: Object, texts: Object, language: String, files: Boolean, problem: String },
   data: () => ({ sentence: "", busy: "", copied: false, formats: FORMATS }),
   watch: {
-    settings(value) {
-      if (!value) return;
-      const whole = { ...this.current, ...value }; // the page tells what it changes, the rest stays
-      this.apply?.(whole);
-      this.save(whole);
-    },
     problem(value) {
       this.sentence = value;
     },

@@ -1,7 +1,7 @@
 // What is compared: the settings, and what Python answers to them.
 import { Landscape } from "./landscape.js";
 import { filled } from "./settings.js";
-import { canonical, clamp, copy, later } from "./tools.js";
+import { canonical, clamp, copy, digest, later } from "./tools.js";
 import { Requests } from "./wire.js";
 
 const FINE = 240; // grid points along the longer side of a landscape at rest
@@ -14,7 +14,8 @@ export class Comparison {
   constructor(root, transport, language) {
     Object.assign(this, { root, transport, preset: "", paths: [], kept: [], known: null, edition: 0, errors: {} });
     Object.assign(this, { points: new Map(), dirty: {} });
-    this.t = (text) => this.catalogue?.texts?.[text] ?? text;
+    this.t = (text, values = {}) =>
+      (this.catalogue?.texts?.[text] ?? text).replace(/{(\w+)}/g, (_, name) => values[name]);
     // Answers mostly come at once: only what takes longer is worth a word.
     const slow = later(500, () => root.classList.add("ov-working"));
     const working = (on) => (on ? slow() : (slow.cancel(), root.classList.remove("ov-working")));
@@ -66,7 +67,7 @@ export class Comparison {
 
   /** What tuned rates depend on: all that changes paths, and not which of them are looked at, and how. */
   race({ view, shown, optimizers, ...rest } = this.settings) {
-    return canonical([rest, optimizers.map(({ on, color, ...choice }) => choice)]);
+    return digest(canonical([rest, optimizers.map(({ on, color, ...choice }) => choice)]));
   }
 
   // What changes them.
@@ -98,6 +99,7 @@ export class Comparison {
   /** After the setting at `path` was changed in place. */
   edited(path) {
     this.preset = "";
+    this.fail("typed", "");
     this.askPaths();
     if (/kind$|schedule$|optimizers$/.test(path)) this.controls.build();
     if (path.startsWith("coefficients")) {
@@ -244,7 +246,7 @@ export class Comparison {
     const tuned = ({ settings }) => {
       for (const [i, { hyperparameters }] of settings.optimizers.entries())
         Object.assign(this.settings.optimizers[i], { hyperparameters });
-      this.tuned = this.race();
+      this.shown.tuned = this.race(); // a link keeps it, until something else is set
       this.edited("optimizers");
     };
     onProgress(null);
@@ -254,7 +256,7 @@ export class Comparison {
   fairness() {
     const { t } = this;
     if (this.preset) return ""; // its text says what was tuned
-    return this.tuned === this.race()
+    return this.shown.tuned === this.race()
       ? t("Rates tuned with equal effort for this surface, start and number of steps.")
       : t(
           "Rates were not tuned for this surface, start and number of steps: the best here may only be the best tuned.",
@@ -263,7 +265,10 @@ export class Comparison {
 
   fail(kind, sentence, where) {
     this.errors[kind] = sentence;
-    this.controls?.formula?.setAttribute("aria-invalid", String(Boolean(sentence) && /^(formula|column)/.test(where)));
+    const formula = this.controls?.formula;
+    formula?.setAttribute("aria-invalid", String(Boolean(sentence) && /^(formula|column)/.test(where)));
+    const column = /^column (\d+)/.exec(where)?.[1];
+    if (column && formula?.getRootNode().activeElement === formula) formula.setSelectionRange(column - 1, column);
     this.message.textContent = Object.values(this.errors).find(Boolean) ?? "";
     this.message.hidden = !this.message.textContent;
   }

@@ -1,7 +1,7 @@
 // Everything beside the picture.
 import { Fields, set } from "./fields.js";
 import { chosen, scheduled } from "./settings.js";
-import { format, h, spaced } from "./tools.js";
+import { brief, format, h, rebuild, spaced } from "./tools.js";
 
 /** Each control reads and writes the settings, so that all agree whoever changes them. */
 export class Controls extends Fields {
@@ -22,8 +22,14 @@ export class Controls extends Fields {
   build() {
     this.syncs = [];
     const parts = [this.surface(), this.optimizers(), this.regularisation(), this.atStep(), this.baseline()];
-    this.node.replaceChildren(this.presets(), ...parts);
+    rebuild(this.node, () => this.node.replaceChildren(this.presets(), ...parts));
     this.sync();
+  }
+
+  /** A number that was typed lies outside: say so, until the next edit. */
+  outside(name, bounds) {
+    const [low, high] = bounds.map(brief);
+    this.app.fail("typed", this.t("{name} goes from {low} to {high}.", { name, low, high }));
   }
 
   /** How the setting at a path such as "optimizers.0.on" is read and written. */

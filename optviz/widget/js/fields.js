@@ -1,5 +1,5 @@
 // Inputs that show what they read.
-import { clamp, h } from "./tools.js";
+import { brief, clamp, h } from "./tools.js";
 
 const ENDS = 1000; // positions of a slider
 
@@ -47,14 +47,16 @@ export class Fields {
   /** A box to type a number into: kept within `bounds`, whole if `integer`; empty it means null if `optional`. */
   box({ label, meaning = "", bounds = [-Infinity, Infinity], integer, optional }, read, write) {
     const onchange = () => {
-      const number = clamp(integer ? Math.round(+node.value) : +node.value, ...bounds);
+      const typed = integer ? Math.round(+node.value) : +node.value;
+      const number = clamp(typed, ...bounds);
       if (node.value !== "" && Number.isFinite(number)) write(number);
       else if (node.value === "" && optional) write(null);
+      if (number !== typed) this.outside(label, bounds);
       show();
       this.sync();
     };
     const node = h("input", { type: "number", step: "any", title: meaning, ariaLabel: label, onchange });
-    const show = () => set(node, "value", read() === null ? "" : String(+Number(read()).toPrecision(6)));
+    const show = () => set(node, "value", read() === null ? "" : brief(+read()));
     this.syncs.push(() => document.activeElement === node || show()); // what is being typed stays
     return node;
   }

@@ -49,8 +49,8 @@ function drawModel(pen, picture, known) {
   const [solid, dashed] = convex
     ? [[depth], [depth / 2, 2 * depth, 4 * depth]]
     : [[0], [-2, -1, 1, 2].map((k) => k * depth)];
-  stroke(pen, line(solid), model, 1.8);
-  stroke(pen, line(dashed), model, 1, [5, 4]);
+  stroke(pen, line(solid), model, 1.5, [], 0.6);
+  stroke(pen, line(dashed), model, 1, [5, 4], 0.5);
 }
 
 /** Where a convex model lies at `heights` above its lowest value. */

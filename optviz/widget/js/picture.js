@@ -6,6 +6,7 @@ import { clamp, cleared, clipped, format, h, polyline, stroke } from "./tools.js
 
 const MARGIN = { left: 46, right: 58, top: 10, bottom: 34 };
 const FAR = 1e5; // pixels: beyond it canvases are not exact
+const FAREST = 1e6; // in parameter units: Python allows no farther view
 const FAINT = 0.22; // what a hill hides can still be followed
 const star = (_, k) => [k % 2 ? 3.4 : 8, (k * Math.PI) / 5 - Math.PI / 2];
 
@@ -37,6 +38,26 @@ export class Picture {
     const [dx, dy] = [(unit * this.box.width) / 2, (unit * this.box.height) / 2];
     const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2];
     return [x - dx, x + dx, y - dy, y + dy];
+  }
+
+  get minima() {
+    return this.landscape?.minima ?? this.app.surface?.minima ?? [];
+  }
+
+  /** The view that holds the start, the minima and all paths but those that diverged, with some room. */
+  get extent() {
+    const { runs, settings } = this.app;
+    const near = runs.filter((run) => run.status !== "diverged");
+    const ends = [0, 1].map((axis) => {
+      const paths = near.flatMap(({ points }) => [...points.filter((_, k) => k % 4 === axis)]);
+      const marks = [settings.start, ...this.minima].map((point) => point[axis]);
+      const sorted = Float64Array.from([...paths, ...marks])
+        .filter(Number.isFinite)
+        .sort();
+      return [sorted[0], sorted.at(-1)];
+    });
+    const room = 0.08 * Math.max(...ends.map(([low, high]) => high - low)) || 1;
+    return ends.flatMap(([low, high]) => [Math.max(low - room, -FAREST), Math.min(high + room, FAREST)]);
   }
 
   /** Take up how the settings want the ground to be looked at. */
@@ -107,12 +128,11 @@ export class Picture {
 
   /** Minima as stars, ends as discs, the start as a ring. */
   drawMarks(pen) {
-    const { colours, settings, surface } = this.app;
+    const { colours, settings } = this.app;
     const corners = Array.from({ length: 11 }, star).map(([r, angle]) => [r * Math.cos(angle), r * Math.sin(angle)]);
     const disc = (radius) =>
       new Path2D(`M${radius} 0A${radius} ${radius} 0 1 1 0 ${-radius}A${radius} ${radius} 0 0 1 ${radius} 0`);
-    for (const point of this.landscape?.minima ?? surface?.minima ?? [])
-      this.mark(pen, polyline(corners), point, "#fff", "#000");
+    for (const point of this.minima) this.mark(pen, polyline(corners), point, "#fff", "#000");
     for (const { kept, twin, ink, points, end } of this.app.runs)
       if (!kept) this.mark(pen, disc(twin ? 3.5 : 5), points.subarray(4 * end, 4 * end + 2), ink, colours.halo);
     this.mark(pen, disc(5), settings.start, "#fff", "#000");

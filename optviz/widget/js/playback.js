@@ -19,7 +19,10 @@ export class Playback extends Fields {
     const display = this.select(t("display"), displays, () => app.shown.display, (d) => app.show({ display: d })); // prettier-ignore
     this.relief = this.button("3-D", () => app.show({ three_d: !app.shown.three_d }));
     const whole = this.button(t("whole view"), () => app.look(null), t("Show the whole surface again"));
-    this.node = h("div.ov-bar", {}, this.toggle, this.scrubber, this.counter, speed, display, this.relief, whole);
+    const paths = t("Show all of the paths, the start and the minima");
+    const fit = this.button(t("fit to paths"), () => app.look(app.picture.extent), paths);
+    this.hint = h("p.ov-note");
+    this.node = h("div.ov-bar", {}, this.toggle, this.scrubber, this.counter, speed, display, this.relief, whole, fit);
     this.syncs.push(() => this.show());
   }
 
@@ -31,6 +34,10 @@ export class Playback extends Fields {
     set(this.toggle, "textContent", this.frame ? "❚❚" : "▶");
     set(this.toggle, "ariaLabel", this.frame ? t("pause") : t("play"));
     set(this.relief, "ariaPressed", String(shown.three_d));
+    const hint = shown.three_d
+      ? t("Click to place the start, drag to turn the surface, turn the wheel to zoom.")
+      : t("Click to place the start, drag to move the view, turn the wheel to zoom.");
+    set(this.hint, "textContent", hint);
   }
 
   get step() {

@@ -35,6 +35,7 @@ class Playground extends Comparison {
     this.fates = {
       converged: t("converged"),
       descending: t("descending"),
+      stationary: t("stationary"),
       oscillating: t("oscillating"),
       diverged: t("diverged"),
       refused: t("refused"),
@@ -45,9 +46,8 @@ class Playground extends Comparison {
     this.controls = new Controls(this);
     this.charts = [new Chart(this, 2, t("loss")), new Chart(this, 3, t("gradient norm"))];
     this.table = new Table(this);
-    const hint = h("p.ov-note", {}, t("Click to place the start, drag to move the view, turn the wheel to zoom."));
     const charts = this.charts.map((chart) => chart.canvas);
-    const parts = [this.message, this.picture.node, this.table.legend, this.playback.node, hint];
+    const parts = [this.message, this.picture.node, this.table.legend, this.playback.node, this.playback.hint];
     const left = h("div.ov-left", {}, parts, h("div.ov-charts", {}, charts), this.table.node);
     this.root.replaceChildren(h("div.ov-main", {}, left, this.controls.node));
     this.controls.build();

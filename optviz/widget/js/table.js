@@ -1,5 +1,5 @@
 // The legend, and the table of metrics.
-import { format, h } from "./tools.js";
+import { format, h, rebuild } from "./tools.js";
 
 /** One row a run, sorted by a click on a heading. The best of a column is marked; a tie is a tie. */
 export class Table {
@@ -11,6 +11,17 @@ export class Table {
       steps_to_tolerance: t("steps to tolerance"),
       distance: t("distance to minimum"),
       mean_gradient_norm: t("mean gradient norm"),
+    };
+    const { tolerance } = app.catalogue.limits;
+    this.meanings = {
+      final_loss: t("the loss at the last step"),
+      best_loss: t("the lowest loss at any step"),
+      steps_to_tolerance: t("steps until the loss first lies within {tolerance} of the minimum; ∞: never", {
+        tolerance,
+      }),
+      distance: t("from the end to the nearest known minimum"),
+      mean_gradient_norm: t("the length of the gradient, averaged over the steps"),
+      status: t("how the run ended"),
     };
     this.headings = { label: t("optimizer"), ...this.metrics, status: t("status") };
     Object.assign(this, { app, by: null, up: true, node: h("div.ov-table"), legend: h("div.ov-legend") });
@@ -28,7 +39,8 @@ export class Table {
     if (this.by) runs.sort((a, b) => sign * (value(a) < value(b) ? -1 : 1));
     const heads = Object.entries(this.headings).map(([key, title]) => this.heading(key, title));
     const table = [h("thead", {}, h("tr", {}, heads)), h("tbody", {}, runs.map((run) => this.row(run)))]; // prettier-ignore
-    this.node.replaceChildren(h("table", {}, table), h("p.ov-note", {}, this.app.fairness()));
+    const note = h("p.ov-note", {}, this.app.fairness());
+    rebuild(this.node, () => this.node.replaceChildren(h("table", {}, table), note));
     this.drawLegend();
   }
 
@@ -36,7 +48,8 @@ export class Table {
     const sorted = this.by === key;
     const ariaSort = !sorted ? "none" : this.up ? "ascending" : "descending";
     const arrow = !sorted ? "" : this.up ? " ↑" : " ↓";
-    return h("th", { scope: "col", ariaSort }, h("button", { onclick: () => this.sort(key) }, title, arrow));
+    const named = { ariaLabel: title, title: this.meanings[key] ?? "" };
+    return h("th", { scope: "col", ariaSort }, h("button", { ...named, onclick: () => this.sort(key) }, title, arrow));
   }
 
   row(run) {

@@ -17,6 +17,13 @@ export function format(value, digits = 4) {
   return (extreme ? rounded.toExponential() : String(rounded)).replace("e+", "e").replaceAll("-", "−");
 }
 
+/** A number as a narrow box holds it, and as it may be typed. */
+export function brief(value) {
+  const small = value && Math.abs(value) < 1e-3;
+  const rounded = +value.toPrecision(small ? 4 : 6);
+  return small ? rounded.toExponential() : String(rounded);
+}
+
 /** About `count` round numbers from `low` to `high`. */
 export function ticks(low, high, count) {
   const rough = (high - low) / count;
@@ -26,6 +33,10 @@ export function ticks(low, high, count) {
   const length = Number.isFinite(step) ? Math.max(0, last - first + 1) : 0;
   return Array.from({ length }, (_, i) => (first + i) * step);
 }
+
+/** A short text for what may be long: FNV-1a of 32 bits, http://www.isthe.com/chongo/tech/comp/fnv. */
+export const digest = (text) =>
+  [...text].reduce((sum, letter) => Math.imul(sum ^ letter.codePointAt(0), 16777619) >>> 0, 2166136261).toString(36);
 
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
@@ -57,6 +68,16 @@ export function h(name, attributes = {}, ...children) {
   }
   node.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return node;
+}
+
+/** Build anew what is in `root`: the focus stays at its place among the nodes of the same name. */
+export function rebuild(root, build) {
+  const focused = root.getRootNode().activeElement;
+  const name = (node) => node.className || node.ariaLabel || node.textContent;
+  const alike = () => [...root.querySelectorAll(focused.tagName)].filter((node) => name(node) === name(focused));
+  const place = root.contains(focused) ? alike().indexOf(focused) : -1;
+  build();
+  if (place >= 0) (alike()[place] ?? alike().at(-1) ?? root.querySelector("select"))?.focus({ preventScroll: true });
 }
 
 /** The action so many milliseconds after the last call. */
