@@ -18,7 +18,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Those of the `known` names that are like `name`, or have it in them; perhaps none."""
+    """Those of the `known` names that are like `name`, have it in them, or have it as initials; perhaps none."""
     known = sorted(known)
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    near += [k for k in known if "_" in k and name.lower() == "".join(part[:1] for part in k.split("_"))]
     return near + [k for k in known if k not in near and len(name) > 2 and name.lower() in k][:3]

@@ -25,6 +25,7 @@ LAYERS = (
     ("optviz.app",),
     ("optviz.sweep_command", "optviz.check_command", "optviz.app_command", "optviz.pytest_plugin"),
     ("optviz.cli",),
+    ("optviz.__main__",),
 )
 MODULES = sorted(p for top in ("optviz", "surfaces", "experiments") for p in (ROOT / top).rglob("*.py"))
 

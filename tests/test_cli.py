@@ -33,6 +33,11 @@ def command(tmp_path, monkeypatch):
     return lambda *words: CliRunner().invoke(app, [str(w) for w in words])
 
 
+def test_python_runs_the_package_as_the_command():
+    words = [sys.executable, "-m", "optviz", "--version"]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == f"optviz {optviz.__version__}\n"
+
+
 def test_run_writes_pictures_traces_and_a_manifest_that_reproduces_it(command, tmp_path):
     result = command("run", *SMALL, "--noise", "0.1", "--seed", "7")
     assert result.exit_code == 0, result.output

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import mimetypes
 import os
+import signal
+import sys
 import threading
 import webbrowser
 from collections.abc import AsyncIterator
@@ -118,6 +120,8 @@ def serve(host: str, port: int, access: security.Access, open_browser: bool = Fa
         timer.daemon = True
         timer.start()
     warm()
+    # Uvicorn ends well, and then raises the signal again: Python is to end well too, and give back its semaphores.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     uvicorn.Server(config).run()
 
 

@@ -16,8 +16,7 @@ from optviz.app.choosing import in_order
 from optviz.app.shell import _, frame, playground_link, write
 from optviz.app.texts import Texts
 from optviz.app.work import Busy, Gone, Workers
-from optviz.optimizers import CATALOGUE
-from optviz.playground import settings
+from optviz.metrics import DEFAULT_TOLERANCE
 from optviz.playground.errors import BadSettings
 from optviz.playground.world import catalogue
 
@@ -27,6 +26,7 @@ _METRICS = {
     "steps_to_tolerance": _("steps to tolerance"),
     "distance_to_minimum": _("distance to the minimum"),
 }
+_SIDES = {"x": _("Across"), "y": _("Upwards")}
 _STEPS = (30, 100, 300, 1000, 3000, 10_000)
 
 
@@ -47,22 +47,26 @@ class HeatMap(ui.element, component=Path(__file__).parent / "static" / "heat_map
             "title": texts("Map of {metric}; arrow keys move, Enter opens", metric=texts(_METRICS[planned.metric])),
             "hint": texts("Point at a cell to read it, click to see its path. With the keyboard: arrows and Enter."),
             "diverged": texts("diverged"),
+            # Whoever does not ask for steps to the tolerance need not know of it.
+            "never": texts("not reached") if planned.metric == "steps_to_tolerance" else "",
             "metric": texts(_METRICS[planned.metric]),
             "log": " " + texts("(logarithmic)"),
         }
         self.show(np.full((len(planned.y.values), len(planned.x.values)), np.nan))
 
     def show(self, values: np.ndarray) -> None:
-        """Draw these values: NaN is not known yet, infinity diverged."""
+        """Draw these values: NaN is not known yet, infinity diverged, `sweeping.NEVER` did not reach the tolerance."""
+        words = {np.inf: "inf", sweeping.NEVER: "never"}
         self._props["values"] = [
-            ["inf" if np.isinf(v) else None if np.isnan(v) else float(f"{v:.6g}") for v in row] for row in values
+            [None if np.isnan(v) else words.get(v) or float(f"{v:.6g}") for v in row] for row in values.tolist()
         ]
         self.update()
 
 
 def sweep_page(request: Request, workers: Workers) -> None:
-    """Choose, watch, click."""
+    """Choose, watch, click. The address holds what is chosen."""
     with frame(request, _("Sweep")) as texts:
+        chosen, problem = _chosen_in(request, texts)
         write(
             Markup("<h1>{}</h1><p>{}</p>").format(
                 texts("Sweep"),
@@ -72,39 +76,39 @@ def sweep_page(request: Request, workers: Workers) -> None:
                 ),
             )
         )
-        _Sweep(texts, workers).build()
+        _Sweep(texts, workers, chosen).build(problem)
+
+
+def _chosen_in(request: Request, texts: Texts) -> tuple[dict[str, Any], str]:
+    """What the address chooses, and what is wrong with it."""
+    try:
+        return sweeping.chosen(request.query_params.get("settings") or {}), ""
+    except BadSettings as error:
+        return sweeping.chosen({}), texts.error(error)
 
 
 class _Sweep:
     """What one visitor sweeps."""
 
-    def __init__(self, texts: Texts, workers: Workers) -> None:
-        self.texts, self.workers = texts, workers
+    def __init__(self, texts: Texts, workers: Workers, chosen: dict[str, Any]) -> None:
+        self.texts, self.workers, self.chosen = texts, workers, chosen
         self.stop = threading.Event()
-        self.running = False
-        surface = settings.from_json({}).surface
-        first = next(
-            e for e in CATALOGUE if e.well_known and not sweeping.axes_of(e.name, surface)[1].startswith("surface.")
-        )
-        self.chosen: dict[str, Any] = {"optimizer": first.name, "surface": surface, "steps": 300}
-        self.chosen |= {"metric": "final_loss", **self._axes()}
+        self.filling = False
+        self.ranges: dict[str, tuple[ui.number, ui.number, ui.checkbox]] = {}
 
-    def _axes(self) -> dict[str, str]:
-        x, y, *_rest = sweeping.axes_of(self.chosen["optimizer"], self.chosen["surface"])
-        return {"x": x, "y": y}
-
-    def build(self) -> None:
+    def build(self, problem: str) -> None:
         texts, world = self.texts, catalogue()
         with ui.element("div").classes("controls"):
             self.select("optimizer", texts("Optimizer"), [e.name for e in in_order(list(world.optimizers.values()))])
             self.select("surface", texts("Surface"), {s.name: s.title for s in world.surfaces.values()})
             known = sweeping.axes_of(self.chosen["optimizer"], self.chosen["surface"])
-            self.sides = {
-                side: self.select(side, title, known)
-                for side, title in (("x", texts("Across")), ("y", texts("Upwards")))
-            }
-            self.select("steps", texts("Steps"), list(_STEPS))
+            self.sides = {side: self.select(side, texts(title), known) for side, title in _SIDES.items()}
+            self.select("steps", texts("Steps"), sorted({*_STEPS, self.chosen["steps"]}))
             self.select("metric", texts("Shown"), {name: texts(title) for name, title in _METRICS.items()})
+        with ui.element("div").classes("controls"):
+            for side, title in _SIDES.items():
+                self.ranges[side] = self.range(side, texts(title))
+        self.fill()
         self.problem = ui.label().classes("error").props('role="alert"')
         self.progress = ui.linear_progress(0.0, show_value=False).props(f'aria-label="{texts("Progress")}"')
         self.map = HeatMap(texts, self.plan())
@@ -112,6 +116,38 @@ class _Sweep:
         self.best = write(Markup())
         ui.context.client.on_delete(lambda: self.stop.set())  # of the sweep that goes on then
         self.start()
+        self.problem.text = problem
+
+    def range(self, side: str, title: str) -> tuple[ui.number, ui.number, ui.checkbox]:
+        """Where an axis begins and ends, and whether it is logarithmic."""
+        low, high = (
+            ui.number(f"{title}: {end}", format="%.6g", on_change=lambda: self.take_range(side))
+            .props("outlined dense debounce=600 step=any")
+            .style("width: 130px")
+            for end in (self.texts("from"), self.texts("to"))
+        )
+        return low, high, ui.checkbox(self.texts("logarithmic"), on_change=lambda: self.take_range(side))
+
+    def fill(self) -> None:
+        """Show the ranges that are chosen, or the usual ones."""
+        self.filling = True
+        for side, boxes in self.ranges.items():
+            low, high, scale = self.chosen[f"{side}_range"] or self.usual(side)
+            for box, value in zip(boxes, (low, high, scale == "log"), strict=True):
+                box.value = value
+        self.filling = False
+
+    def usual(self, side: str) -> list[Any]:
+        """The range of an axis in the catalogue."""
+        return sweeping.usual_range(self.chosen["optimizer"], self.chosen["surface"], self.chosen[side])
+
+    def take_range(self, side: str) -> None:
+        """Take the range that the boxes of a side show."""
+        if self.filling:
+            return
+        low, high, log = (box.value for box in self.ranges[side])
+        given = [low, high, "log" if log else "linear"]
+        self.change(f"{side}_range", None if given == self.usual(side) else given)
 
     def select(self, name: str, title: str, options: Any) -> ui.select:
         """A box that chooses one of the `options`."""
@@ -128,10 +164,15 @@ class _Sweep:
             if len(known) < 2:
                 self.refuse(self.texts("Here only one number can vary; choose another surface or optimizer."))
                 return
-            self.chosen |= self._axes()
+            self.chosen |= {"x": known[0], "y": known[1], "x_range": None, "y_range": None}
             for side, box in self.sides.items():
                 box.set_options(known, value=self.chosen[side])
-        self.start()
+        if name in self.sides:
+            self.chosen[f"{name}_range"] = None
+        if not name.endswith("_range"):
+            self.fill()
+        if self.start():
+            ui.navigate.history.replace(playground_link(self.chosen, "/sweep"))
 
     def refuse(self, sentence: str) -> None:
         """Say why nothing is computed."""
@@ -140,22 +181,23 @@ class _Sweep:
 
     def plan(self) -> sweeping.Plan:
         """The plan for what is chosen."""
-        c = self.chosen
-        return sweeping.plan(c["optimizer"], c["surface"], c["x"], c["y"], c["steps"], c["metric"])
+        return sweeping.plan_of(self.chosen)
 
-    def start(self) -> None:
-        """Stop what goes on, and begin anew."""
+    def start(self) -> bool:
+        """Stop what goes on, and begin anew; whether what is chosen makes sense."""
         self.stop.set()
         try:
             planned = self.plan()
         except BadSettings as error:
             self.refuse(self.texts.error(error))
-            return
+            return False
         self.stop, self.problem.text, self.planned = threading.Event(), "", planned
         self.map.plan(planned)
         self.best.set_content("")
         self.progress.value = 0.0
+        self.progress.visible = True
         background_tasks.create(self.run(planned, self.stop), name="sweep")
+        return True
 
     async def run(self, planned: sweeping.Plan, stop: threading.Event) -> None:
         """Compute, and show each band as it comes. The thread only leaves results; the loop shows them."""
@@ -184,6 +226,7 @@ class _Sweep:
             return
         values = latest[-1][0] if latest else None
         await look()
+        self.progress.visible = False
         if values is not None:
             self.tell(planned, values)
 
@@ -191,7 +234,7 @@ class _Sweep:
         """Say which cell is the best, and lead to it."""
         finite = np.where(np.isfinite(values), values, np.inf)
         if not np.isfinite(finite).any():
-            self.best.set_content(str(Markup("<p>{}</p>").format(self.texts("No run ended with a finite value."))))
+            self.best.set_content(str(Markup("<p>{}</p>").format(self.nothing(planned, values))))
             return
         row, column = np.unravel_index(np.argmin(finite), finite.shape)
         sentence = self.texts(
@@ -211,6 +254,13 @@ class _Sweep:
                 )
             )
         )
+
+    def nothing(self, planned: sweeping.Plan, values: np.ndarray) -> str:
+        """Why no cell has a number."""
+        if not (values == sweeping.NEVER).any():
+            return self.texts("Every run diverged.")
+        told = {"tolerance": f"{DEFAULT_TOLERANCE:g}", "steps": planned.num_steps}
+        return self.texts("No run came within {tolerance} of the minimum in {steps} steps.", **told)
 
     def open(self, event: Any) -> None:
         """Lead to the playground with the numbers of a cell."""

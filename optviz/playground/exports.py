@@ -10,9 +10,9 @@ import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from optviz.playground.errors import BadSettings
 from optviz.playground.programs import reproducible
 from optviz.playground.settings import Settings
 from optviz.trace import OptimizerTrace, record
+
+if TYPE_CHECKING:
+    from optviz.plotting.style import Look
 
 FORMAT = "optviz-playground/1"
 COLUMNS = ("step", "x", "y", "loss", "gradient_norm")
@@ -103,10 +106,10 @@ class _Row(NamedTuple):
 
 def _rows(chosen: Settings) -> list[_Row]:
     """The paths that could be run; an optimizer that the surface does not suit has none."""
-    labels, rows = listing.labels(chosen), []
+    rows = []
     for run, path in zip(compute.runs(chosen), compute.paths(chosen), strict=True):
         if isinstance(path, compute.Path):
-            rows.append(_Row(labels[run.index] + (" regularised" if run.twin else ""), run, path))
+            rows.append(_Row(listing.title(chosen, run), run, path))
     if not rows:
         raise BadSettings("There is nothing to export: the surface suits none of these optimizers.", "optimizers")
     return rows
@@ -152,13 +155,42 @@ def _told(chosen: Settings, rows: list[_Row]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _traces(chosen: Settings) -> list[OptimizerTrace]:
-    """The runs as the pictures take them."""
-    traces = []
-    for row in _rows(chosen):
-        arguments, others = compute.as_recorded(chosen, row.run)
+def _pictured(chosen: Settings) -> tuple[list[OptimizerTrace], dict[str, Any]]:
+    """The runs as the pictures take them, and what the pictures are told."""
+    runs, traces = [row.run for row in _rows(chosen)], []
+    for run in runs:
+        arguments, others = compute.as_recorded(chosen, run)
         traces.append(record(*arguments, **others))
-    return traces
+    x0, x1, y0, y1 = chosen.view or compute.domain(chosen)
+    told = {"note": _note(chosen, runs, traces), "looks": looks(chosen, runs, traces)}
+    return traces, {"surface": compute.surface_of(chosen), "x_range": (x0, x1), "y_range": (y0, y1), **told}
+
+
+def looks(chosen: Settings, runs: Sequence[compute.Run], traces: Sequence[OptimizerTrace]) -> list[Look]:
+    """How a picture shows the runs: named, coloured and dashed as on the screen."""
+    from optviz.plotting import style
+
+    colors = listing.run_colors(chosen)
+    return [
+        style.Look(style.legend_label(listing.title(chosen, run), trace), colors[run.index], run.twin)
+        for run, trace in zip(runs, traces, strict=True)
+    ]
+
+
+def _note(chosen: Settings, runs: Sequence[compute.Run], traces: Sequence[OptimizerTrace]) -> str:
+    """The learning rates, which twins share, and the penalty."""
+    from optviz.plotting import style
+
+    plain = [(trace, listing.title(chosen, run)) for run, trace in zip(runs, traces, strict=True) if not run.twin]
+    traces, names = zip(*plain, strict=True)
+    return " · ".join(filter(None, (style.rates(traces, names), _penalty(chosen.regularisation))))
+
+
+def _penalty(how: settings.Regularisation) -> str:
+    if how.kind == "none":
+        return ""
+    name = listing.PENALTIES[how.kind]
+    return f"{name}{'' if how.kind == 'decoupled' else ' penalty'} of {how.strength:.3g}"
 
 
 def _picture(chosen: Settings, suffix: str) -> bytes:
@@ -167,7 +199,8 @@ def _picture(chosen: Settings, suffix: str) -> bytes:
     from optviz.plotting import plot_comparison
 
     with reproducible():
-        axes = plot_comparison(_traces(chosen), surface=compute.surface_of(chosen), **_window(chosen))
+        traces, told = _pictured(chosen)
+        axes = plot_comparison(traces, **told)
         figure, content = axes.get_figure(root=True), io.BytesIO()
         # Without a date, the same comparison is the same file.
         metadata = {"Date": None} if suffix == "svg" else None
@@ -177,18 +210,13 @@ def _picture(chosen: Settings, suffix: str) -> bytes:
     return content.getvalue()
 
 
-def _window(chosen: Settings) -> dict[str, Any]:
-    x0, x1, y0, y1 = chosen.view or compute.domain(chosen)
-    return {"x_range": (x0, x1), "y_range": (y0, y1)}
-
-
 def _gif(chosen: Settings) -> bytes:
     from optviz.plotting import create_animation
 
     with tempfile.TemporaryDirectory() as folder, reproducible():
-        surface, file = compute.surface_of(chosen), Path(folder) / "animation.gif"
-        options = {"surface": surface, "num_frames": _FRAMES, "progress": False, **_window(chosen)}
-        return create_animation(_traces(chosen), file, 20, **options).read_bytes()
+        traces, told = _pictured(chosen)
+        file = Path(folder) / "animation.gif"
+        return create_animation(traces, file, 20, num_frames=_FRAMES, progress=False, **told).read_bytes()
 
 
 def _zip(chosen: Settings) -> bytes:

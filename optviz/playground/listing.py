@@ -12,6 +12,9 @@ from optviz.playground.presets import PRESETS
 from optviz.playground.schedules import SCHEDULES
 from optviz.playground.world import SurfaceEntry, World
 
+PENALTIES = {"l1": "L1", "l2": "L2", "elastic": "elastic net", "decoupled": "decoupled decay"}
+"""Short names of the penalties."""
+
 
 def catalogue(world: World) -> dict[str, Any]:
     """All that may be chosen, with ranges, meanings, colours, limits and the comparison to begin with."""
@@ -79,6 +82,18 @@ def colors(labels: list[str]) -> list[str]:
     from optviz.plotting import style
 
     return list(style.colours(labels).values())
+
+
+def run_colors(chosen: settings.Settings) -> list[str]:
+    """The colour of each optimizer of the settings: the one chosen, or that of its label."""
+    usual = colors(labels(chosen))
+    return [choice.color or color for choice, color in zip(chosen.optimizers, usual, strict=True)]
+
+
+def title(chosen: settings.Settings, run: compute.Run) -> str:
+    """What the screen calls a run: its optimizer's label, and for a regularised twin the penalty."""
+    label = labels(chosen)[run.index]
+    return f"{label} + {PENALTIES[chosen.regularisation.kind]}" if run.twin else label
 
 
 def labels(chosen: settings.Settings) -> list[str]:

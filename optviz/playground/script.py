@@ -9,7 +9,7 @@ from optviz.playground.settings import Settings, to_json
 _PROGRAM = '''"""A comparison of the playground of optviz, computed again to the last bit."""
 
 import optviz
-from optviz.playground import compute, listing, settings
+from optviz.playground import compute, exports, listing, settings
 
 comparison = settings.from_json(
 {settings}
@@ -20,7 +20,7 @@ found = zip(compute.runs(comparison), compute.paths(comparison), strict=True)
 runs, paths = zip(*((run, path) for run, path in found if isinstance(path, compute.Path)), strict=True)
 for run, path in zip(runs, paths, strict=True):
     x, y, loss, gradient_norm = path.points[-1]
-    name = listing.labels(comparison)[run.index] + (" regularised" if run.twin else "")
+    name = listing.title(comparison, run)
     print(f"{{name}}: loss {{loss:.9g}} at ({{x:.9g}}, {{y:.9g}}) after {{path.num_steps}} steps")
 
 # The same runs as traces, for metrics and pictures: another compiled program, so that their last bits may differ.
@@ -28,7 +28,8 @@ traces = []
 for run in runs:
     arguments, others = compute.as_recorded(comparison, run)
     traces.append(optviz.record(*arguments, **others))
-axes = optviz.plot_comparison(traces, surface=compute.surface_of(comparison))
+looks = exports.looks(comparison, runs, traces)
+axes = optviz.plot_comparison(traces, surface=compute.surface_of(comparison), looks=looks)
 axes.figure.savefig("comparison.png")
 '''
 

@@ -69,12 +69,12 @@ def _told(
 ) -> list[dict[str, Any]]:
     """What is said of each path beside its points."""
     known, names = compute.facts(chosen, world), listing.labels(chosen)
-    colors = listing.colors(names)
+    colors = listing.run_colors(chosen)
     return [
         {
             "name": run.choice.name,
             "label": names[run.index],
-            "color": run.choice.color or colors[run.index],
+            "color": colors[run.index],
             "optimizer": run.index,
             "twin": run.twin,
             "regularised": run.regularised,

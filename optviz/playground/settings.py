@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import re
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from optviz.playground.reading import view as view
 from optviz.playground.reading import whole as whole
 from optviz.playground.schedules import SCHEDULES
 from optviz.playground.world import FORMULA, Box, World, catalogue
+from surfaces.names import nearest
 
 MAX_STEPS = 100_000
 MAX_OPTIMIZERS = 32
@@ -173,10 +175,12 @@ def _choices(data: Any, world: World) -> tuple[Choice, ...]:
 
 def _choice(data: Any, where: str, world: World) -> Choice:
     data = {"name": data} if isinstance(data, str) else data
-    data = reading.named(data, where, _fields(Choice), Sentence("setting of an optimizer"))
+    data = reading.mapping(data, where)
     name = reading.one_of(data.get("name"), world.optimizers, Sentence("optimizer"), f"{where}.name")
     entry = world.optimizers[name]
     known = [h.name for h in entry.hyperparameters]
+    _require_place(data, where, known)
+    data = reading.named(data, where, _fields(Choice), Sentence("setting of an optimizer"))
     kind = Sentence("hyperparameter of {name}", name=name)
     given = reading.named(data.get("hyperparameters"), f"{where}.hyperparameters", known, kind)
     values = {h.name: _value(h, given.get(h.name, h.default), entry, where) for h in entry.hyperparameters}
@@ -187,6 +191,17 @@ def _choice(data: Any, where: str, world: World) -> Choice:
         reading.flag(data.get("on", True), f"{where}.on"),
         reading.color(data.get("color"), f"{where}.color"),
     )
+
+
+def _require_place(data: Mapping[str, Any], where: str, known: list[str]) -> None:
+    """Refuse a hyperparameter that stands beside the `hyperparameters`."""
+    for given in data.keys() - set(_fields(Choice)):
+        like_a_field = difflib.get_close_matches(given, _fields(Choice), cutoff=0.7)
+        if not like_a_field and (near := nearest(given, known)):
+            value = data[given] if isinstance(data[given], int | float | str) else 0.1
+            right = f'"hyperparameters": {json.dumps({near[0]: value})}'
+            told = {"name": given[:60], "right": right}
+            raise BadSettings("{name} belongs among the hyperparameters: {right}.", f"{where}.{given[:40]}", **told)
 
 
 def _value(h: Hyperparameter, value: Any, entry: OptimizerEntry, where: str) -> Any:

@@ -48,8 +48,8 @@ def metrics(path: Path, known: Facts) -> dict[str, float | None]:
 def status(path: Path, known: Facts, regularised: bool = False) -> str:
     """A run's fate, the first of these that holds: `diverged`, `converged`, `stationary`, `oscillating`, `descending`.
 
-    Diverged: the end is not finite, or, for a run not at rest, higher than the first loss and than that at the surface's
-    customary start; a penalty, of which the loss does not tell, may rightly lead there.
+    Diverged: the end is not finite, or, for a run not at rest, higher than the first loss and than that at the
+    surface's customary start; a penalty, of which the loss does not tell, may rightly lead there.
     Converged: the end is within 1e-4 of the known minimum.
     Stationary: at rest where no minimum is known, as in another minimum or at a saddle: see `REST`.
     Oscillating: over a quarter of the steps in the last quarter of the run raised the loss.

@@ -15,9 +15,9 @@ from optviz.playground.settings import Choice, Settings
 from optviz.playground.world import World, catalogue
 
 BUDGET = 65
-"""Runs for each optimizer, if not said: over seven decades the next rate is 1.29 times the one before."""
+"""Rates tried for each optimizer, if not said: over seven decades the next is 1.29 times the one before."""
 MAX_BUDGET = 200
-"""Runs for each optimizer."""
+"""Rates tried for each optimizer."""
 MAX_WORK = 50_000_000
 """Steps of all runs together: about a minute on one core."""
 
@@ -52,7 +52,7 @@ def tune(
 
     Args:
       settings: the comparison.
-      budget: runs for each optimizer, from 2 to `MAX_BUDGET`.
+      budget: rates tried for each optimizer besides the present one, from 2 to `MAX_BUDGET`.
       world: what may be named.
       progress: is told the share done, from 0 to 1.
       cancelled: is asked before every run.
@@ -108,9 +108,10 @@ def _tuned(settings: Settings, index: int, budget: int, world: World | None, cou
         return Tuned(index, choice.name, None, None)
     assert rate.low is not None and rate.high is not None
     rates = [float(f"{value:.3g}") for value in np.geomspace(rate.low, rate.high, budget)]
+    tried = [*rates, choice.hyperparameters[rate.name]]
     known, results = compute.facts(settings, world), []
     try:
-        for value in (*rates, choice.hyperparameters[rate.name]):
+        for value in tried:
             count.add(1)
             results.append(_result(settings, _with_rate(choice, rate, value), known, world))
     except BadSettings:  # the surface does not suit this optimizer, at whatever rate
@@ -118,9 +119,9 @@ def _tuned(settings: Settings, index: int, budget: int, world: World | None, cou
         return Tuned(index, choice.name, None, None)
     best = min(range(budget - 1), key=lambda i: max(results[i], results[i + 1]))
     if _is_no_worse(results[-1], results[best]):
-        best, rates = -1, [*rates, choice.hyperparameters[rate.name]]
+        best = budget
     loss = results[best][0]
-    return Tuned(index, choice.name, rates[best], loss if np.isfinite(loss) else None)
+    return Tuned(index, choice.name, tried[best], loss if np.isfinite(loss) else None)
 
 
 def _is_no_worse(present: tuple[float, float], found: tuple[float, float]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -84,6 +84,7 @@ def create_animation(
     y_range: Range | None = None,
     plane: Any = None,
     note: str | None = None,
+    looks: Sequence[style.Look] | None = None,
     progress: bool = True,
     **contours: Any,
 ) -> Path:
@@ -101,6 +102,7 @@ def create_animation(
       dpi: dots per inch; a frame is about 4.6 inches high, less where the view is wide.
       x_range, y_range, plane: what to show, as in `plot_trajectory`.
       note: said in the heading instead of the learning rates.
+      looks: label, colour and dashes of every run; by default those of its optimizer's name.
       progress: whether to show a progress bar where a person watches the terminal.
       contours: passed on to `surfaces.contours.plot_contours`.
 
@@ -119,7 +121,8 @@ def create_animation(
         raise ValueError(f"fps must be positive, got {fps!r}.")
     traces = style.as_traces(traces)
     drawn = on_plane(traces, surface, plane)
-    picture = _picture(traces, drawn, dpi, note, {"x_range": x_range, "y_range": y_range, **contours})
+    shown = {"x_range": x_range, "y_range": y_range, **contours}
+    picture = _picture(traces, drawn, dpi, note, style.looks(traces, looks), shown)
     steps = frame_steps(picture.last, num_frames).tolist()
     with replacing(path) as temporary:
         write(temporary, picture, _watched(steps, progress), len(steps), fps)
@@ -139,12 +142,19 @@ def frame_steps(num_steps: int, num_frames: int) -> np.ndarray:
     return np.maximum(np.arange(num_frames), np.rint(num_steps * time**2)).astype(int)
 
 
-def _picture(traces: list[Any], plane: Plane, dpi: float, note: str | None, background: dict[str, Any]) -> _Picture:
+def _picture(
+    traces: list[Any],
+    plane: Plane,
+    dpi: float,
+    note: str | None,
+    looks: list[style.Look],
+    background: dict[str, Any],
+) -> _Picture:
     """Everything that stands still, drawn; everything that moves, made."""
     figure = Figure(figsize=(6.4, 4.6), dpi=dpi, layout="compressed")
     canvas = FigureCanvasAgg(figure)
     ax = draw_background(figure.subplots(), plane, **background)
-    paths = _draw_paths(ax, traces, plane)
+    paths = _draw_paths(ax, plane, looks)
     counter = ax.set_title("", loc="right")
     _draw_heading(ax, traces, plane, note)
     canvas.draw()
@@ -155,13 +165,13 @@ def _picture(traces: list[Any], plane: Plane, dpi: float, note: str | None, back
     return _Picture(canvas, canvas.copy_from_bbox(figure.bbox), runs, end, fonts, box)
 
 
-def _draw_paths(ax: Axes, traces: list[Any], plane: Plane) -> list[DrawnPath]:
+def _draw_paths(ax: Axes, plane: Plane, looks: list[style.Look]) -> list[DrawnPath]:
     """The paths, which the background leaves out, with marks and a legend."""
-    names = style.labels(traces)
-    colours = style.colours(names)
     # The second line of an entry is blank, but as wide as the loss that will be written there.
-    entries = [f"{style.legend_label(*named)}\n{_BLANK}" for named in zip(names, traces, strict=True)]
-    paths = [draw_path(ax, p, colours[n], e) for p, n, e in zip(plane.paths, names, entries, strict=True)]
+    paths = [
+        draw_path(ax, path, look.color, f"{look.label}\n{_BLANK}", dashed=look.dashed)
+        for path, look in zip(plane.paths, looks, strict=True)
+    ]
     for artist in (artist for path in paths for artist in path):
         artist.set_animated(True)
     draw_marks(ax, plane)
@@ -207,15 +217,22 @@ def _font(size: float, dpi: float) -> ImageFont.FreeTypeFont:
 
 
 def _images(picture: _Picture, steps: Iterable[int]) -> Iterator[Image.Image]:
-    """The frame of every step in turn. Paths stay on the canvas; only what is new of them is drawn."""
+    """The frame of every step in turn. Paths stay on the canvas; only what is new of them is drawn.
+
+    Dashed ones are drawn anew, whole: in pieces their dashes would begin again with every piece.
+    """
     canvas, trail, before = picture.canvas, picture.background, 0
     for step in steps:
         canvas.restore_region(trail)
         for run in picture.runs:
             run.path.show(run.points[max(run.reached(before) - 1, 0) : run.reached(step)])
-            run.path.line.draw(canvas.get_renderer())
+            if not run.path.line.is_dashed():
+                run.path.line.draw(canvas.get_renderer())
         trail, before = canvas.copy_from_bbox(canvas.figure.bbox), step
         for run in picture.runs:
+            if run.path.line.is_dashed():
+                run.path.show(run.points[: run.reached(step)])
+                run.path.line.draw(canvas.get_renderer())
             run.path.end.draw(canvas.get_renderer())
         rgba = Image.frombuffer(
             "RGBA", canvas.get_width_height(), np.asarray(canvas.buffer_rgba()), "raw", "RGBA", 0, 1

@@ -32,6 +32,7 @@ def plot_comparison(
     y_range: Range | None = None,
     plane: Any = None,
     note: str | None = None,
+    looks: Sequence[style.Look] | None = None,
     **contours: Any,
 ) -> Any:
     """Draw the paths of several runs over the level sets of one surface.
@@ -45,6 +46,7 @@ def plot_comparison(
       layout: `"overlaid"`, or `"side by side"` with the same levels and ranges in every picture.
       x_range, y_range, plane, contours: as for `plot_trajectory`.
       note: said in the heading instead of the learning rates, such as "rates tuned for 1000 steps each".
+      looks: label, colour and dashes of every run; by default those of its optimizer's name.
 
     Returns:
       The Axes; side by side, a flat array of them, one per run.
@@ -57,7 +59,7 @@ def plot_comparison(
         raise ValueError(f"layout must be 'overlaid' or 'side by side', got {layout!r}.")
     drawn = on_plane(traces, surface, plane)
     draw = _overlaid if layout == "overlaid" else _side_by_side
-    return draw(traces, drawn, ax, note, view(drawn, x_range, y_range), contours)
+    return draw(traces, drawn, ax, note, view(drawn, x_range, y_range), style.looks(traces, looks), contours)
 
 
 def plot_losses(
@@ -177,12 +179,12 @@ def _overlaid(
     ax: Any,
     note: str | None,
     ranges: tuple[Range, Range],
+    looks: list[style.Look],
     contours: dict[str, Any],
 ) -> Axes:
-    names = style.labels(traces)
     axes = draw_background(ax, drawn, *ranges, **contours)
-    for name, trace, path in zip(names, traces, drawn.paths, strict=True):
-        draw_path(axes, path, style.colours(names)[name], style.legend_label(name, trace))
+    for look, path in zip(looks, drawn.paths, strict=True):
+        draw_path(axes, path, look.color, look.label, dashed=look.dashed)
     draw_marks(axes, drawn)
     style.legend(axes, [*drawn.paths, *drawn.minima[:, None]], widen=ax is None)
     style.heading(axes, drawn_name(drawn), _caption(traces, drawn, note))
@@ -195,17 +197,17 @@ def _side_by_side(
     ax: Any,
     note: str | None,
     ranges: tuple[Range, Range],
+    looks: list[style.Look],
     contours: dict[str, Any],
 ) -> np.ndarray:
     axes = _grid(len(traces), ranges) if ax is None else np.ravel(np.asarray(ax, object))
     if len(axes) != len(traces):
         raise ValueError(f"Side by side, {len(traces)} runs need as many Axes, got {len(axes)}.")
-    names = style.labels(traces)
-    for name, trace, path, one in zip(names, traces, drawn.paths, axes, strict=True):
+    for look, path, one in zip(looks, drawn.paths, axes, strict=True):
         draw_background(one, drawn, *ranges, **{"colorbar": False, **contours})
-        draw_path(one, path, style.colours(names)[name])
+        draw_path(one, path, look.color, dashed=look.dashed)
         draw_marks(one, drawn)
-        style.heading(one, style.legend_label(name, trace))
+        style.heading(one, look.label)
     if ax is None:
         _label_outer(axes)
         figure = axes[0].get_figure(root=True)

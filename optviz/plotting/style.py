@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -71,6 +71,23 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, float | int | np.generic | np.ndarray | jax.Array)
 
 
+class Look(NamedTuple):
+    """How a picture shows one run, where its optimizer's name is not enough to tell."""
+
+    label: str
+    color: str
+    dashed: bool = False
+
+
+def looks(traces: Sequence[Any], given: Sequence[Look] | None = None) -> list[Look]:
+    """The look of every run: `given`, or its label, with its fate if it diverged, and the colour of its name."""
+    if given is not None:
+        return list(given)
+    names = labels(traces)
+    colors = colours(names)
+    return [Look(legend_label(name, trace), colors[name]) for name, trace in zip(names, traces, strict=True)]
+
+
 def as_traces(traces: Any) -> list[Any]:
     """One run or several as a list; at least one."""
     traces = list(traces) if isinstance(traces, Sequence) else [traces]
@@ -95,7 +112,8 @@ def legend_label(name: str, trace: Any) -> str:
 
 def what_was_equal(traces: Sequence[Any], note: str | None = None) -> str:
     """What the runs had in common and what not, for the line under a heading; `note` is added to it."""
-    parts = [_start(traces), _steps(traces), _noise(traces), note if note is not None else _rates(traces)]
+    said = rates(traces, labels(traces)) if note is None else note
+    parts = [_start(traces), _steps(traces), _noise(traces), said]
     return " · ".join(part for part in parts if part)
 
 
@@ -181,9 +199,9 @@ def _noise(traces: Sequence[Any]) -> str:
     return f"{draws} (seed {seeds[0]})" if len(keys) == len(seeds) == 1 else draws
 
 
-def _rates(traces: Sequence[Any]) -> str:
+def rates(traces: Sequence[Any], names: Sequence[str]) -> str:
     """The learning rates, by name where they differ."""
-    rates = {name: learning_rate(trace) for name, trace in zip(labels(traces), traces, strict=True)}
+    rates = {name: learning_rate(trace) for name, trace in zip(names, traces, strict=True)}
     known = {name: rate for name, rate in rates.items() if rate and "learning_rate" not in name}
     if len(known) == len(traces) and len(set(known.values())) == 1:
         return f"learning rate {next(iter(known.values()))}{' for all' if len(traces) > 1 else ''}"

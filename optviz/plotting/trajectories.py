@@ -90,9 +90,12 @@ def draw_background(
     return ax
 
 
-def draw_path(ax: Axes, points: np.ndarray, color: str, label: str | None = None, linewidth: float = 1.4) -> DrawnPath:
+def draw_path(
+    ax: Axes, points: np.ndarray, color: str, label: str | None = None, linewidth: float = 1.4, dashed: bool = False
+) -> DrawnPath:
     """Draw a path (k, 2) with its end; the axes keep their ranges, and cut off a path that leaves them."""
-    (line,) = ax.plot([], [], color=color, linewidth=linewidth, solid_joinstyle="round", zorder=3, label=label)
+    stroke: dict[str, Any] = {"linewidth": linewidth, "linestyle": "--" if dashed else "-", "solid_joinstyle": "round"}
+    (line,) = ax.plot([], [], color=color, zorder=3, label=label, **stroke)
     (end,) = ax.plot([], [], linestyle="none", markerfacecolor=color, zorder=5, **style.END)
     path = DrawnPath(line, end)
     path.show(points)

@@ -5,7 +5,6 @@ The picture is drawn by the ES modules in `js/`, which the web app shares; Pytho
 
 from __future__ import annotations
 
-import copy
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +18,14 @@ except ModuleNotFoundError as error:
     sentence = "optviz.explore needs anywidget: pip install 'optviz[notebook]'."
     raise ModuleNotFoundError(sentence, name=error.name) from error
 
+from jaxtyping import ScalarLike
+
 from optviz.playground import compute, service, settings, tuning, wire
 from optviz.playground.errors import BadSettings
-from optviz.playground.world import World
+from optviz.playground.world import Box, World
 from optviz.trace import OptimizerTrace, record
-from optviz.widget.given import world_and_settings
+from optviz.widget.given import plain, world_and_settings
+from surfaces.names import unknown_name
 
 _PARTS = (
     "tools wire settings landscape plane relief overlays picture charts table fields controls playback gestures "
@@ -54,6 +56,13 @@ class Playground(anywidget.AnyWidget):
     _css = STYLE
     settings: Any = traitlets.Dict().tag(sync=True)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute that there is: `widget.strat = (0, 1)` would else do nothing, without a word."""
+        if not name.startswith("_") and not hasattr(type(self), name):
+            known = [k for k, v in vars(Playground).items() if isinstance(v, property) and v.fset] + ["settings"]
+            raise AttributeError(unknown_name("attribute of the playground", name, known))
+        super().__setattr__(name, value)
+
     def __init__(self, world: World, chosen: Mapping[str, Any]):
         self._world = world
         self._stops: dict[str, threading.Event] = {}
@@ -66,8 +75,8 @@ class Playground(anywidget.AnyWidget):
         return self._chosen.start
 
     @start.setter
-    def start(self, value: Sequence[float]) -> None:
-        self._change(start=[float(v) for v in value])
+    def start(self, value: Sequence[ScalarLike]) -> None:
+        self._change(start=list(value))
 
     @property
     def num_steps(self) -> int:
@@ -75,7 +84,7 @@ class Playground(anywidget.AnyWidget):
         return self._chosen.num_steps
 
     @num_steps.setter
-    def num_steps(self, value: int) -> None:
+    def num_steps(self, value: ScalarLike) -> None:
         self._change(num_steps=value)
 
     @property
@@ -84,7 +93,7 @@ class Playground(anywidget.AnyWidget):
         return self._chosen.noise
 
     @noise.setter
-    def noise(self, value: float) -> None:
+    def noise(self, value: ScalarLike) -> None:
         self._change(noise=value)
 
     @property
@@ -93,17 +102,29 @@ class Playground(anywidget.AnyWidget):
         return self._chosen.seed
 
     @seed.setter
-    def seed(self, value: int) -> None:
+    def seed(self, value: ScalarLike) -> None:
         self._change(seed=value)
 
     @property
     def surface(self) -> Any:
-        """The surface that is drawn, a `LossSurface` with the coefficients chosen; a name chooses another one."""
+        """The surface that is drawn, a `LossSurface` with the coefficients chosen; takes what `explore` takes."""
         return compute.surface_of(self._chosen, self._world)
 
     @surface.setter
-    def surface(self, name: str) -> None:
-        self._change(surface=name, formula=None, coefficients={}, start=None, view=None)
+    def surface(self, value: Any) -> None:
+        self._world, chosen = world_and_settings(value, None, {}, self._world)
+        given = () if isinstance(value, str) else self._world.surfaces[chosen["surface"]].coefficients
+        coefficients = {c.name: c.default for c in given}
+        self._change(formula=None, coefficients=coefficients, start=None, view=None, **chosen)
+
+    @property
+    def view(self) -> Box | None:
+        """The part of the plane that is looked at, x0, x1, y0, y1; None for the surface's own."""
+        return self._chosen.view
+
+    @view.setter
+    def view(self, value: Sequence[ScalarLike] | None) -> None:
+        self._change(view=value)
 
     @property
     def optimizers(self) -> list[dict[str, Any]]:
@@ -132,8 +153,9 @@ class Playground(anywidget.AnyWidget):
     @traitlets.validate("settings")
     def _checked(self, proposal: Any) -> dict[str, Any]:
         """The settings as they came: filled in, they would go back to a hand that is still dragging a slider."""
-        settings.from_json(proposal["value"], self._world)
-        return copy.deepcopy(proposal["value"])
+        given = plain(proposal["value"])
+        settings.from_json(given, self._world)
+        return given
 
     def _asked(self, _widget: Any, message: Mapping[str, Any], _buffers: Any) -> None:
         """Answer a request of the module, `{"id", "payload"}`; stop one, `{"stop": id}`."""
@@ -182,14 +204,14 @@ def explore(surface: Any = None, optimizers: Any = None, **given: Any) -> Playgr
     Args:
       surface: a name of the catalogue, any `LossSurface` of a vector of two numbers, or a function of one; Rosenbrock's
         valley if None. A function without a domain is looked at in `view` (x0, x1, y0, y1), -3 to 3 if none is given.
-      optimizers: one or several: names, `OptimizerSpec`, entries, or mappings with `name`, `hyperparameters`,
-        `schedule`, `on`, `color`; a comparison that shows something if None.
+      optimizers: one or several: names, `OptimizerSpec`, entries, Optax optimizers, which have no numbers to move, or
+        mappings with `name`, `hyperparameters`, `schedule`, `on`, `color`; a comparison that shows something if None.
       **given: other settings: `start`, `num_steps`, `noise`, `seed`, `coefficients`, `formula` (text in x and y),
         `regularisation`, `view`, `shown`.
 
     Returns:
-      The widget, whose `settings`, `start`, `num_steps`, `optimizers` can be read and set, and whose `traces` are the
-      runs in the picture.
+      The widget, whose `settings`, `surface`, `start`, `num_steps`, `noise`, `seed`, `view`, `optimizers` can be read
+      and set, and whose `traces` are the runs in the picture.
 
     Raises:
       ValueError, TypeError: for what cannot be meant, in one sentence.

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 
 from optviz.optimizers import Hyperparameter, OptimizerEntry, OptimizerSpec
+from optviz.optimizers.protocol import Optimizer, as_optimizer
 from optviz.playground import world
 from optviz.playground.world import World
-from surfaces.base import as_surface
+from surfaces.base import FunctionSurface, as_surface
 
 _PLAIN = (-3.0, 3.0, -3.0, 3.0)
 """Where a plain function, which has no domain, is looked at if nothing else is said."""
@@ -27,35 +33,83 @@ def world_and_settings(
       given: other settings.
       known: the catalogues if None.
     """
-    settings = {name: _data(value) for name, value in given.items()}
+    settings = plain(given)
     known = known or world.catalogue()
     if surface is not None:
         known, settings["surface"] = _with_surface(known, surface, settings)
     if optimizers is not None:
-        single = isinstance(optimizers, str | Mapping | OptimizerSpec | OptimizerEntry)
-        known, settings["optimizers"] = _with_optimizers(known, [optimizers] if single else optimizers)
+        known, settings["optimizers"] = _with_optimizers(known, _several(optimizers))
     return known, settings
 
 
-def _data(value: Any) -> Any:
-    """Arrays and tuples as lists, so that settings are plain JSON data."""
+def _several(optimizers: Any) -> Iterable[Any]:
+    """One optimizer or several, as several."""
+    # An Optax optimizer is a tuple of two functions.
+    if isinstance(optimizers, str | Mapping | Optimizer) or not isinstance(optimizers, Iterable):
+        return [optimizers]
+    return optimizers
+
+
+def plain(value: Any) -> Any:
+    """A copy of settings as plain JSON data: arrays and tuples as lists, numbers of NumPy and JAX as Python's."""
+    if isinstance(value, Mapping):
+        return {name: plain(v) for name, v in value.items()}
     if isinstance(value, tuple | list):
-        return [_data(v) for v in value]
+        return [plain(v) for v in value]
     return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _with_surface(known: World, surface: Any, settings: Mapping[str, Any]) -> tuple[World, str]:
     if isinstance(surface, str):
         return known, surface
+    if isinstance(surface, type):
+        raise TypeError(f"A surface to explore is an instance, {surface.__name__}(), got the class.")
     surface = as_surface(surface)
+    if isinstance(surface, FunctionSurface) and not surface.takes_key:
+        _require_surface(surface.function, surface.name)
     view, start = settings.get("view"), settings.get("start")
     if not hasattr(surface, "domain"):
         view, start = view or _PLAIN, start or _lopsided(view or _PLAIN)
     # A lambda's name is no name.
     name = surface.name if surface.name.isidentifier() else "function"
+    if isinstance(surface, FunctionSurface):  # a function changed and given again is another one
+        name = _free(name, known.surfaces)
     box = None if view is None else (view[0], view[1], view[2], view[3])
     entry = world.surface_entry(surface, name, box, start)
     return known.with_surface(entry), entry.name
+
+
+def _require_surface(function: Callable[..., Any], name: str) -> None:
+    """Call a function once, with a vector that has no values yet, and refuse one that no optimizer could descend."""
+    _require_one_argument(function, name)
+    try:
+        value = jax.eval_shape(function, jax.ShapeDtypeStruct((2,), jnp.float32))
+    except jax.errors.JAXTypeError:
+        raise TypeError(
+            f"{name} must be written so that JAX can differentiate it: with the functions of jax.numpy in the place of "
+            "math's and NumPy's, jnp.where in the place of if, and without float()."
+        ) from None
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise ValueError(f"{name} fails when it is called with a vector of two numbers: {reason}") from error
+    shape, kind = getattr(value, "shape", None), getattr(value, "dtype", np.dtype(object))
+    if shape != () or not jnp.issubdtype(kind, jnp.floating):
+        came = f"a {type(value).__name__}" if shape is None else f"an array of shape {shape} and type {kind}"
+        raise TypeError(f"{name} must give one number (a floating-point one) for a vector of two, got {came}.")
+
+
+def _require_one_argument(function: Callable[..., Any], name: str) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some callables have none
+        return
+    needed = [p.name for p in signature.parameters.values() if p.default is p.empty and p.kind < p.VAR_POSITIONAL]
+    if len(needed) > 1:
+        count = "two" if len(needed) == 2 else len(needed)
+        raise TypeError(
+            f"{name} takes {count} arguments, {', '.join(needed)}: it is called with one vector, as in "
+            f"def {name if name.isidentifier() else 'f'}(p): x, y = p; ..."
+        )
 
 
 def _lopsided(view: Iterable[float]) -> list[float]:
@@ -75,17 +129,20 @@ def _with_optimizers(known: World, optimizers: Iterable[Any]) -> tuple[World, li
 def _with_optimizer(known: World, optimizer: Any) -> tuple[World, Any]:
     """The world with one optimizer more, and how settings name it."""
     if isinstance(optimizer, str | Mapping):
-        return known, optimizer
+        return known, plain(optimizer)
     if isinstance(optimizer, OptimizerSpec):
         numbers = {name: np.asarray(value).item() for name, value in _numbers(optimizer).items()}
         listed = known.optimizers.get(optimizer.name)
         if listed is not None and _says_all(listed, optimizer, numbers):
             return known, {"name": listed.name, "hyperparameters": {**numbers, **dict(optimizer.options)}}
-        optimizer = _entry(optimizer, numbers, known)
+        optimizer = _entry(optimizer.name, _fixed(optimizer.factory, dict(optimizer.options)), numbers, known)
+    elif isinstance(optimizer, Optimizer):
+        optimizer = _ready(optimizer, known)
     if not isinstance(optimizer, OptimizerEntry):
+        hint = " Call the factory first, e.g. optax.adam(0.01)." if callable(optimizer) else ""
         raise TypeError(
-            "An optimizer to explore is a name of the catalogue, an optviz.OptimizerSpec(factory, ...), an entry or a "
-            f"mapping with its settings, got {optimizer!r}."
+            "An optimizer to explore is a name of the catalogue, an Optax optimizer, an optviz.OptimizerSpec(factory, "
+            f"...), an entry or a mapping with its settings, got {optimizer!r}.{hint}"
         )
     return known.with_optimizer(optimizer), {"name": optimizer.name}
 
@@ -114,12 +171,20 @@ def _covers(range_: Hyperparameter, value: Any) -> bool:
     return range_.low <= value <= range_.high
 
 
-def _entry(spec: OptimizerSpec, numbers: Mapping[str, float], known: World) -> OptimizerEntry:
-    """An entry for any spec: its numbers become sliders, the rest stays as it is."""
-    name = next(n for n in (spec.name, *(f"{spec.name} #{i}" for i in range(2, 100))) if n not in known.optimizers)
+def _ready(optimizer: Optimizer, known: World) -> OptimizerEntry:
+    """An entry for an optimizer that is built already: it has no numbers to move."""
+    wired = as_optimizer(optimizer)
+    if reason := getattr(wired, "on_host", ""):
+        raise TypeError(reason)
+    update: Any = wired.update
+    return _entry(wired.name, lambda: optax.GradientTransformationExtraArgs(wired.init, update), {}, known)
+
+
+def _entry(name: str, factory: Callable[..., Any], numbers: Mapping[str, float], known: World) -> OptimizerEntry:
+    """An entry for any optimizer: its numbers become sliders, the rest stays as it is."""
     return OptimizerEntry(
-        name,
-        _fixed(spec.factory, dict(spec.options)),
+        _free(name, known.optimizers),
+        factory,
         tuple(_around(k, v) for k, v in numbers.items()),
         formula="",
         year=0,
@@ -129,6 +194,12 @@ def _entry(spec: OptimizerSpec, numbers: Mapping[str, float], known: World) -> O
         advantages=(),
         drawbacks=(),
     )
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    """The name, with a number if it is taken."""
+    numbered = (f"{name} #{i}" for i in itertools.count(2))
+    return next(n for n in itertools.chain([name], numbered) if n not in taken)
 
 
 def _fixed(factory: Callable[..., Any], options: Mapping[str, Any]) -> Callable[..., Any]:

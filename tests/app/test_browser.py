@@ -153,18 +153,29 @@ def test_a_broken_import_is_told_and_changes_nothing(page):
     opened.errors.clear()  # the browser itself notes the refused request
 
 
+FORMULA = ".ov-controls input[type=text]"
+
+
 def test_a_formula_is_drawn_and_a_fault_points_at_its_column(page):
     opened = page("/surface")
-    opened.evaluate("painted.length = 0")
-    opened.click(*opened.centre(".controls input"))
-    opened.evaluate("document.querySelector('.controls input').select()")
-    opened.type("x**2 + 3*y**2")
-    opened.wait_for("painted.length")
-    assert address(opened)["formula"] == "x**2 + 3*y**2"
-    opened.evaluate("document.querySelector('.controls input').select()")
-    opened.type("x**2 + open(y)")
+    for formula in ("x**2 + 3*y**2", "x**2 + open(y)"):
+        opened.evaluate(f"painted.length = 0; document.querySelector('{FORMULA}').select()")
+        opened.type(formula)
+        opened.key("Enter")
+        if "open" not in formula:
+            opened.wait_for("painted.length")
+            assert address(opened)["formula"] == formula
     opened.wait_for("document.body.innerText.includes('Column 8')")
+    assert opened.evaluate("getSelection().toString()") == "o"
     assert address(opened)["formula"] == "x**2 + 3*y**2"
+    opened.errors.clear()  # the browser itself notes the refused requests
+
+
+def test_the_page_of_ones_own_surface_has_one_box_for_its_formula(page):
+    opened = page("/surface")
+    assert opened.evaluate("document.querySelectorAll('input[type=text]').length") == 1
+    opened.click(*opened.centre("main a code"))
+    opened.wait_for(f"location.search && document.querySelector('{FORMULA}')?.value.startsWith('(1-x)')")
 
 
 def test_language_and_theme_are_kept_from_page_to_page(page, server):

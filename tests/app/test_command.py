@@ -1,12 +1,15 @@
 """`optviz app` refuses in one sentence what cannot be."""
 
+import signal
 import socket
 import sys
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from optviz.cli import app
+from tests.app.conftest import Server
 
 
 def refused(*words):
@@ -34,3 +37,13 @@ def test_a_missing_extra_says_how_to_install_it(monkeypatch, capfd):
     result = CliRunner().invoke(app, ["app"])
     assert result.exit_code == 2
     assert "pip install 'optviz[app]'" in result.output + capfd.readouterr().err
+
+
+def test_the_server_ends_when_it_is_told_to_and_leaves_nothing_behind(tmp_path):
+    """A picture first: the process that draws it has semaphores."""
+    running = Server(tmp_path)
+    httpx.post(f"{running.url}/api/export", json={"settings": {"num_steps": 3}, "format": "png"}, timeout=120)
+    running.process.terminate()
+    output = running.process.communicate(timeout=30)[0]
+    assert running.process.returncode == 128 + signal.SIGTERM
+    assert "leaked" not in output and "Traceback" not in output

@@ -1,13 +1,17 @@
 """Every page as a visitor without a browser sees it, in both languages."""
 
 import asyncio
+import json
+import re
 import warnings
 from pathlib import Path
+from urllib.parse import unquote
 
+import numpy as np
 import pytest
 
 import surfaces
-from optviz.app import choosing, formulas, sweeping
+from optviz.app import choosing, formulas, sweep_page, sweeping
 from optviz.app.shell import PAGES
 from optviz.app.texts import Texts
 from optviz.optimizers import CATALOGUE
@@ -76,28 +80,29 @@ def test_a_slider_of_the_regularisation_page_moves_the_minimum():
     visit(sees("/glossary/regularisation", "Strength of the penalty: 1.00"), slide)
 
 
-def test_a_formula_with_a_fault_is_told_its_column():
-    async def type_(user):
-        box = user.find(kind=_ui().input)
-        box.clear()
-        box.type("x**2 + open(y)")
-        await user.should_see("Column 8")
+def tells(problem):
+    """The playground of the page begins with this sentence."""
 
-    visit(sees("/surface"), type_)
+    async def step(user):
+        element = next(e for e in user.client.elements.values() if type(e).__name__ == "Playground")
+        assert element._props["problem"].startswith(problem)
+
+    return step
+
+
+FAULTY = '/surface?settings={"formula":"x*open(y)"}'
+
+
+def test_a_formula_with_a_fault_is_told_its_column():
+    visit(sees(FAULTY), tells("Column 3"))
 
 
 def test_a_fault_is_told_in_the_language_of_the_page():
-    async def type_(user):
-        box = user.find(kind=_ui().input)
-        box.clear()
-        box.type("x**2 + open(y)")
-        await user.should_see("Столбец 8: Нет такого имени (функция)")
-
-    async def told(user):
-        element = next(e for e in user.client.elements.values() if type(e).__name__ == "Playground")
-        assert element._props["problem"].startswith("num_steps: нужно число от 1 до 100000")
-
-    visit(sees("/surface", language="ru"), type_, sees('/?settings={"num_steps":0}', language="ru"), told)
+    faults = {
+        FAULTY: "Столбец 3: Нет такого имени (функция)",
+        '/?settings={"num_steps":0}': "num_steps: нужно число от 1",
+    }
+    visit(*(step for path, told in faults.items() for step in (sees(path, language="ru"), tells(told))))
 
 
 @pytest.mark.parametrize("settings", ["{", "[1]", '{"surface": "nowhere"}', '{"num_steps": 1e9}', "x" * 60_001])
@@ -178,8 +183,6 @@ def test_every_answer_leaves_some_optimizers_and_takes_some_away(question):
 
 
 def test_a_sweep_shows_each_band_and_leaves_nothing_unknown():
-    import numpy as np
-
     planned = sweeping.plan("adam", "rosenbrock", "learning_rate", "b1", 20, "final_loss")
     seen = []
     sweeping.run(
@@ -197,8 +200,6 @@ def test_a_cancelled_sweep_stops_at_the_next_band():
 
 
 def test_a_cell_shows_in_the_playground_the_run_that_it_stands_for():
-    import numpy as np
-
     from optviz.playground import compute, settings
 
     planned = sweeping.plan("momentum", "quadratic_bowl", "learning_rate", "surface.condition_number", 30, "final_loss")
@@ -211,6 +212,159 @@ def test_a_cell_shows_in_the_playground_the_run_that_it_stands_for():
         end = float(path.points[-1, 2])
         # A sweep fuses its arithmetic otherwise than a single run: they agree to rounding where the run contracts.
         assert np.isinf(values[row, column]) or end == pytest.approx(values[row, column], rel=1e-3)
+
+
+SLOW = {"optimizer": "adam", "surface": "rosenbrock", "steps": 30, "metric": "steps_to_tolerance"}
+
+
+def test_a_run_that_did_not_reach_the_tolerance_has_not_diverged():
+    planned = sweeping.plan_of(sweeping.chosen(SLOW))
+    found = []
+    sweeping.run(planned, lambda values, done: found.append(values.copy()), lambda: False)
+    assert (found[-1] == sweeping.NEVER).any()
+    losses = []
+    lossy = sweeping.plan_of(sweeping.chosen({**SLOW, "metric": "final_loss"}))
+    sweeping.run(lossy, lambda values, done: losses.append(values.copy()), lambda: False)
+    np.testing.assert_array_equal(np.isposinf(found[-1]), np.isposinf(losses[-1]))
+
+
+def maps(user):
+    return next(e for e in user.client.elements.values() if type(e).__name__ == "HeatMap")
+
+
+def of_the_sweep(chosen):
+    from urllib.parse import quote
+
+    return f"/sweep?settings={quote(json.dumps(chosen))}"
+
+
+def test_the_map_and_the_sentence_say_not_reached_and_not_diverged(monkeypatch):
+    def never(planned, show, cancelled):
+        show(np.full((len(planned.y.values), len(planned.x.values)), sweeping.NEVER), len(planned.y.values))
+
+    async def told(user):
+        await user.should_see("No run came within 0.0001 of the minimum in 30 steps.")
+        await user.should_not_see("diverged")
+        assert {cell for row in maps(user)._props["values"] for cell in row} == {"never"}
+        assert maps(user)._props["texts"]["never"] == "not reached"
+
+    monkeypatch.setattr(sweeping, "run", never)
+    visit(sees(of_the_sweep(SLOW)), told)
+
+
+def test_a_map_of_runs_that_all_diverged_says_so(monkeypatch):
+    def diverged(planned, show, cancelled):
+        show(np.full((len(planned.y.values), len(planned.x.values)), np.inf), len(planned.y.values))
+
+    monkeypatch.setattr(sweeping, "run", diverged)
+    visit(sees(of_the_sweep(SLOW), "Every run diverged."))
+
+
+CHOSEN = {
+    **SLOW,
+    "x": "b1",
+    "y": "surface.b",
+    "x_range": [0.5, 0.9, "linear"],
+    "y_range": [20.0, 50.0, "log"],
+    "steps": 250,
+}
+
+
+def test_the_address_of_a_sweep_holds_all_choices(monkeypatch):
+    replaced = []
+
+    async def choose(user):
+        x, y = maps(user)._props["x"], maps(user)._props["y"]
+        assert (x["name"], x["values"][0], x["values"][-1], x["log"]) == ("b1", 0.5, 0.9, False)
+        assert (y["name"], y["values"][0], y["values"][-1], y["log"]) == ("surface.b", 20.0, 50.0, True)
+        with user.client:
+            box = next(e for e in user.find(kind=_ui().select).elements if e.value == "steps_to_tolerance")
+            box.value = "best_loss"
+        [*_, address] = replaced
+        assert address.startswith("/sweep?settings=")
+        kept = json.loads(unquote(address.partition("=")[2]))
+        assert kept == {**CHOSEN, "metric": "best_loss"}
+
+    monkeypatch.setattr(sweeping, "run", lambda planned, show, cancelled: None)
+    monkeypatch.setattr("nicegui.functions.navigate.History.replace", lambda self, url: replaced.append(url))
+    visit(sees(of_the_sweep(CHOSEN)), choose)
+
+
+def test_a_range_of_ones_own_is_typed_and_a_wrong_one_is_told(monkeypatch):
+    async def type_(user):
+        low, high = (e for e in user.find(kind=_ui().number).elements if e.value in (0.5, 0.9))
+        low, high = sorted((low, high), key=lambda e: e.value)
+        with user.client:
+            low.value = 0.8
+        assert maps(user)._props["x"]["values"][0] == 0.8
+        with user.client:
+            low.value = 0.95
+        await user.should_see("b1 goes from a smaller number to a larger one, got 0.95 to 0.9.")
+
+    monkeypatch.setattr(sweeping, "run", lambda planned, show, cancelled: None)
+    monkeypatch.setattr("nicegui.functions.navigate.History.replace", lambda self, url: None)
+    visit(sees(of_the_sweep(CHOSEN)), type_)
+
+
+ABSURD = (
+    "{",
+    "[1]",
+    "[" * 5000,
+    "x" * 60_001,
+    '{"optimizer": []}',
+    '{"optimizer": "nobody"}',
+    '{"surface": null}',
+    '{"x": "b1", "y": "b1"}',
+    '{"steps": 1e9}',
+    '{"x_range": [NaN, 1, "log"]}',
+    '{"x_range": [0, 1]}',
+    '{"x_range": "wide"}',
+    '{"x_range": [0.1, 1, "cubic"]}',
+    '{"x_range": [1e-30, 1e30, "log"]}',
+    '{"x": "momentum", "y": "learning_rate", "x_range": [0, 0.9, "log"]}',
+    '{"colour": "red"}',
+)
+
+
+@pytest.mark.parametrize("settings", ABSURD, ids=lambda text: text[:30])
+def test_an_absurd_address_of_a_sweep_opens_it_with_a_sentence(settings, monkeypatch):
+    from urllib.parse import quote
+
+    async def told(user):
+        (problem,) = (e for e in user.client.elements.values() if e._props.get("role") == "alert")
+        assert problem.text.endswith((".", "?"))
+        assert maps(user)._props["x"]["values"]
+
+    monkeypatch.setattr(sweeping, "run", lambda planned, show, cancelled: None)
+    visit(sees(f"/sweep?settings={quote(settings)}"), told)
+
+
+def test_what_needs_a_known_minimum_is_refused_where_there_is_none():
+    for metric in ("steps_to_tolerance", "distance_to_minimum"):
+        with pytest.raises(BadSettings, match="no known minimum"):
+            sweeping.plan_of(sweeping.chosen({"surface": "saddle", "optimizer": "adam", "metric": metric}))
+
+
+def test_the_bar_of_progress_goes_when_the_sweep_is_done(monkeypatch):
+    def quick(planned, show, cancelled):
+        show(np.zeros((len(planned.y.values), len(planned.x.values))), len(planned.y.values))
+
+    async def gone(user):
+        assert not next(iter(e for e in user.client.elements.values() if "Progress" in type(e).__name__)).visible
+
+    monkeypatch.setattr(sweeping, "run", quick)
+    visit(sees(of_the_sweep(SLOW), "Best: steps to tolerance"), gone)
+
+
+def test_the_colours_of_the_map_are_those_of_all_sweeps():
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    from optviz.plotting.swept import MAP
+
+    module = (Path(sweep_page.__file__).parent / "static" / "heat_map.js").read_text()
+    stops = re.findall(r'"(#[0-9a-f]{6})"', module.partition("];")[0])
+    assert stops == [to_hex(colormaps[MAP](share)) for share in np.linspace(0, 1, len(stops))]
 
 
 GOOD = {

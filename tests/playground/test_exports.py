@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from optviz.playground import compute, exports, service, settings
+from optviz.playground import compute, exports, service, settings, wire
 from optviz.playground.errors import BadSettings
 
 TWO = [{"name": "sgd", "hyperparameters": {"learning_rate": 0.001}}, "adam"]
@@ -86,6 +86,66 @@ def test_pictures_are_pictures():
     svg = exports.export(SMALL, "svg").content
     assert xml.etree.ElementTree.fromstring(svg).tag.endswith("svg")
     assert b"<script" not in svg
+
+
+TWINS = {
+    "num_steps": 20,
+    "optimizers": [{"name": "sgd", "color": "#123456", "hyperparameters": {"learning_rate": 0.001}}, "adam", "gd"],
+    "regularisation": {"kind": "l1", "strength": 0.25},
+}
+
+
+def drawn(data, monkeypatch):
+    """Of each line that the picture has a label for: its label, its colour, whether it is dashed; and the heading."""
+    import matplotlib.pyplot as plt
+
+    kept = []
+    monkeypatch.setattr(plt, "close", kept.append)
+    exports.export(data, "svg")
+    ax = kept[0].axes[0]
+    lines = {line.get_label(): (line.get_color(), line.is_dashed()) for line in ax.lines}
+    return lines, " ".join(" ".join(text.get_text() for text in ax.texts).split())
+
+
+def test_a_picture_names_colours_and_dashes_the_runs_as_the_screen_does(monkeypatch):
+    lines, heading = drawn(TWINS, monkeypatch)
+    told = json.loads(json.dumps(wire.unpack(service.answer("paths", {"settings": TWINS})).header))["paths"]
+    assert [run["color"] for run in told[:2]] == ["#123456", "#123456"]
+    for run in told:
+        title = run["label"] + (" + L1" if run["twin"] else "")
+        assert lines[title] == (run["color"], run["twin"])
+    assert "L1 penalty of 0.25" in heading
+    assert "sgd 0.001" in heading and "#" not in heading
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"), [("l2", "L2"), ("elastic", "elastic net"), ("decoupled", "decoupled decay")]
+)
+@pytest.mark.parametrize("twins", [True, False])
+def test_a_picture_says_which_penalty_there_is(kind, named, twins, monkeypatch):
+    how = {"kind": kind, "strength": 0.25, "twins": twins}
+    lines, heading = drawn({**TWINS, "regularisation": how}, monkeypatch)
+    assert named in heading
+    assert (f"sgd + {named}" in lines) == twins
+
+
+def test_files_call_a_run_what_the_screen_calls_it():
+    text = exports.export(TWINS, "csv").content.decode()
+    assert "\nsgd + L1,20," in text
+    labels = [run["label"] for run in json.loads(exports.export(TWINS, "json").content)["runs"]]
+    assert labels[:2] == ["sgd", "sgd + L1"]
+
+
+def test_an_animation_has_the_colours_and_the_dashes_of_the_screen():
+    def inked(data):
+        frame = Image.open(io.BytesIO(exports.export(data, "gif").content))
+        frame.seek(frame.n_frames - 1)
+        pixels = np.asarray(frame.convert("RGB")).reshape(-1, 3).astype(int)
+        return int((np.abs(pixels - [0x12, 0x34, 0x56]).max(axis=1) < 8).sum())
+
+    one = {**TWINS, "optimizers": [TWINS["optimizers"][0]], "regularisation": {"kind": "none"}}
+    assert inked(one) > 50
+    assert inked({**one, "optimizers": [{**one["optimizers"][0], "color": "#999999"}]}) == 0
 
 
 def test_the_same_comparison_is_the_same_picture():

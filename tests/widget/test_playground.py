@@ -4,8 +4,14 @@ import json
 import time
 from urllib.parse import quote
 
+import numpy as np
+import optax
 import pytest
 
+from optviz.metrics import DEFAULT_TOLERANCE
+from optviz.optimizers import CATALOGUE
+from optviz.playground import listing
+from optviz.playground.settings import from_json, to_json
 from surfaces import QuadraticBowl
 from tests.browser import needs_chromium
 
@@ -390,6 +396,130 @@ def test_a_diverging_run_leaves_the_picture_and_is_told(page):
         picture(page)
 
 
+@pytest.mark.parametrize("rate", [1.65e-5, 1e-6, 1.235e-5, 0.001235, 0.0123457, 3.16228])
+def test_a_number_box_shows_the_whole_number(page, rate):
+    """Cut, 0.0000165 would be read as 0.00001."""
+    page = page(optimizers=[{"name": "gd", "hyperparameters": {"learning_rate": rate}}])
+    box = f"document.querySelector('{RATE_BOX}')"
+    assert float(page.evaluate(f"{box}.value")) == rate
+    assert page.evaluate(f"{box}.scrollWidth <= {box}.clientWidth")
+
+
+def typed(page, selector, text):
+    page.evaluate(f"(e => (e.focus(), e.select()))(document.querySelector({json.dumps(selector)}))")
+    page.type(text)
+    page.key("Enter")
+
+
+@pytest.mark.parametrize(
+    ("selector", "text", "sentence"),
+    [
+        (RATE_BOX, "50", "learning rate goes from 1e-6 to 10."),
+        (RATE_BOX, "0", "learning rate goes from 1e-6 to 10."),
+        ('.ov-controls input[aria-label="steps"][type=number]', "1e9", "steps goes from 1 to 100000."),
+    ],
+)
+def test_a_number_out_of_range_is_told_its_range(page, selector, text, sentence):
+    page = page(num_steps=20)
+    repainted(page, lambda: typed(page, selector, text))
+    told = "document.querySelector('.ov-error').textContent"
+    assert page.evaluate(told) == sentence
+    repainted(page, lambda: typed(page, RATE_BOX, "0.1"))
+    assert page.evaluate(told) == ""
+
+
+MANY = ["gd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion", "nadam", "lbfgs"]
+
+
+def test_the_picture_stays_in_sight_of_the_last_slider_of_many_optimizers(page):
+    page = page(optimizers=[{"name": name} for name in MANY], num_steps=20)
+    page.evaluate("document.querySelectorAll('.ov-card details').forEach((e) => (e.open = true))")
+    page.evaluate("[...document.querySelectorAll('.ov-card input[type=range]')].at(-1).focus()")
+    top, bottom = page.evaluate(
+        "(b => [b.top, b.bottom])(document.querySelector('.ov-picture').getBoundingClientRect())"
+    )
+    assert 0 <= top < bottom <= 900
+
+
+def focused(page):
+    name = "(e) => e.ariaLabel + ' ' + [...document.querySelectorAll(e.tagName)].indexOf(e)"
+    return page.evaluate(f"({name})(document.activeElement)")
+
+
+@pytest.mark.parametrize(
+    ("selector", "act"),
+    [
+        ("th:nth-child(2) button", "e.click()"),
+        ('select[aria-label="Regularisation"]', "e.value = 'l2'; e.dispatchEvent(new Event('change'))"),
+        (
+            '.ov-card:nth-of-type(2) select[aria-label="schedule"]',
+            "e.value = 'drop'; e.dispatchEvent(new Event('change'))",
+        ),
+        ('select[aria-label="Add an optimizer"]', "e.value = 'lion'; e.dispatchEvent(new Event('change'))"),
+        (SURFACE, "e.value = 'ackley'; e.dispatchEvent(new Event('change'))"),
+    ],
+)
+def test_what_is_used_keeps_the_focus(page, selector, act):
+    page = page()
+    page.evaluate("document.querySelectorAll('.ov-card details').forEach((e) => (e.open = true))")
+    label = page.evaluate(
+        f"(e => {{ e.focus(); const label = e.ariaLabel; {act}; return label; }})(document.querySelector('{selector}'))"
+    )
+    time.sleep(0.5)
+    assert page.evaluate("document.activeElement.ariaLabel") == label
+    assert page.evaluate(f"document.activeElement === document.querySelector('{selector}')")
+
+
+def test_after_an_optimizer_is_removed_the_focus_is_on_the_next_one(page):
+    page = page()
+    for name in ("adam", None):
+        page.evaluate("document.querySelector('.ov-remove').focus()")
+        page.key("Enter")
+        if name:
+            assert page.evaluate("document.activeElement.ariaLabel") == f"remove {name}"
+    assert page.evaluate("document.activeElement.tagName") == "SELECT"
+
+
+def test_the_hint_says_what_a_drag_does(page):
+    hint = "[...document.querySelectorAll('.ov-left > .ov-note')].map((e) => e.textContent).join()"
+    assert "move the view" in page().evaluate(hint)
+    assert "turn the surface" in page(shown={"three_d": True}).evaluate(hint)
+
+
+def test_a_link_keeps_that_rates_were_tuned_until_one_is_moved(page):
+    note = "document.querySelector('.ov-table .ov-note').textContent"
+    first = page(num_steps=20)
+    repainted(first, lambda: press(first, "Tune all"))
+    first.wait_for("window.saved?.shown.tuned")
+    other = page(**json.loads(json.dumps(to_json(from_json(first.evaluate("saved"))))))
+    assert "equal effort" in other.evaluate(note)
+    repainted(other, lambda: typed(other, RATE_BOX, "0.123"))
+    other.wait_for(f"{note}.includes('not tuned')")
+
+
+def test_a_heading_says_what_its_column_is(page):
+    titles = page().evaluate("[...document.querySelectorAll('thead button')].map((e) => e.title)")
+    assert all(titles[1:])
+    assert f"within {DEFAULT_TOLERANCE} of the minimum" in titles[3]
+
+
+def test_paths_far_away_are_brought_into_the_view(page):
+    page = page(start=[30, 20])
+    press(page, "fit to paths")
+    x0, x1, y0, y1 = settings(page)["view"]
+    assert x0 < -1 and 30 < x1 < 45 and y0 < -1 and 20 < y1 < 35
+    page.wait_for("sent.filter((r) => r.kind === 'landscape').at(-1).settings.view?.[0] === app.settings.view[0]")
+
+
+def test_no_path_has_the_colour_of_the_newton_step(page):
+    page = page()
+    ink = page.evaluate("getComputedStyle(document.querySelector('.optviz')).getPropertyValue('--ov-newton').trim()")
+    taken = {*listing.colors([entry.name for entry in CATALOGUE])}
+    parts = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in (ink, *taken)])
+    # Shares of red, green and blue of 255; the purple that it once had lay within 26 of a path's.
+    assert np.linalg.norm(parts[1:] - parts[0], axis=1).min() > 100
+
+
 @pytest.fixture
 def notebook(browser, address, served):
     served.settings = {"surface": "quadratic_bowl", "num_steps": 40, "optimizers": [{"name": "gd"}, {"name": "adam"}]}
@@ -414,6 +544,23 @@ def test_what_python_assigns_moves_the_picture(notebook, served):
     notebook.evaluate(f"model.set('settings', {json.dumps(served.settings)})")
     notebook.wait_for("[...document.querySelectorAll('.ov-row input')].some((box) => box.value === '0.5')")
     assert picture(notebook) != before
+
+
+def test_a_surface_and_an_optimizer_that_the_module_has_not_heard_of_are_drawn(notebook, served):
+    before = served.settings
+
+    def bowl_of_this_notebook(p):
+        return p[0] ** 2 + 2 * p[1] ** 2
+
+    try:
+        served.surface, served.optimizers = bowl_of_this_notebook, [optax.sgd(0.1)]
+        notebook.evaluate("painted.length = 0")
+        notebook.evaluate(f"model.set('settings', {json.dumps(served.settings)})")
+        notebook.wait_for("painted.length")
+        assert notebook.evaluate("document.querySelector('.ov-legend').innerText.trim()") == "chain"
+        assert "Bowl of this notebook" in notebook.evaluate("document.body.innerText")
+    finally:
+        served.settings = before
 
 
 def test_a_widget_that_is_closed_leaves_nothing(notebook):

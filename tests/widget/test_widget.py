@@ -2,12 +2,14 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import optviz
 import surfaces
+from optviz.optimizers.protocol import as_optimizer
 from optviz.playground import compute, wire
 from optviz.widget import explore
 
@@ -109,6 +111,141 @@ def test_optimizers_are_given_as_names_specs_entries_or_settings(given):
     assert len(trace.path) == 9
 
 
+READY = {
+    "alone": lambda: optax.adam(0.1),
+    "in a list": lambda: [optax.adam(0.1)],
+    "a chain": lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.05, momentum=0.9)),
+    "named": lambda: optviz.GivenOptimizer(optax.sgd(0.01), "mine"),
+    "named, in a list with a name": lambda: ["adam", optviz.GivenOptimizer(optax.sgd(0.01), "mine")],
+    "with a schedule": lambda: optax.adam(optax.cosine_decay_schedule(0.1, 8)),
+    "with a line search": lambda: optax.lbfgs(),
+}
+
+
+@pytest.mark.parametrize("make", READY.values(), ids=READY)
+def test_whatever_optimizer_can_be_recorded_can_be_explored(make):
+    given = make()
+    widget = explore("quadratic_bowl", given, num_steps=8)
+    last = given[-1] if isinstance(given, list) else given
+    expected = optviz.record(last, surfaces.QuadraticBowl(), widget.start, 8)
+    np.testing.assert_allclose(widget.traces[-1].path, expected.path, rtol=1e-5)
+    told = answered(widget, {"kind": "paths", "settings": widget.settings}).header["paths"]
+    assert told[-1]["label"] == as_optimizer(last).name
+    assert not told[-1].get("error")
+    assert widget.optimizers[-1]["hyperparameters"] == {}
+
+
+def test_two_ready_made_optimizers_of_one_name_are_two_runs():
+    widget = explore("quadratic_bowl", [optax.adam(0.1), optax.adam(0.3)], num_steps=5)
+    one, other = (np.asarray(trace.path) for trace in widget.traces)
+    assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize("rate", [np.float32(0.125), np.float64(0.125), jnp.float32(0.125), np.array(0.125)])
+def test_a_rate_is_a_number_of_any_kind(rate):
+    choice = {"name": "adam", "hyperparameters": {"learning_rate": rate}}
+    widget = explore("quadratic_bowl", choice, num_steps=2)
+    widget.settings = {**widget.settings, "optimizers": [choice]}
+    assert json.loads(json.dumps(widget.settings))["optimizers"][0]["hyperparameters"]["learning_rate"] == 0.125
+    widget.optimizers, widget.noise = [choice], rate
+    assert (widget.optimizers[0]["hyperparameters"]["learning_rate"], widget.noise) == (0.125, 0.125)
+
+
+def of_two(x, y):
+    return x**2 + y**2
+
+
+def of_a_vector(p):
+    return p**2
+
+
+def by_float(p):
+    return float(p[0]) ** 2
+
+
+def by_numpy(p):
+    return np.asarray(p)[0] ** 2
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (of_two, "of_two takes two arguments, .*: it is called with one vector"),
+        (of_a_vector, "of_a_vector must give one number .*, got an array of shape \\(2,\\)"),
+        (lambda p: (p[0], p[1]), "must give one number"),
+        (lambda p: None, "must give one number"),
+        (by_float, "by_float .* jax.numpy"),
+        (by_numpy, "by_numpy .* jax.numpy"),
+        (lambda p: p[0] if p[0] > 0 else -p[0], "jnp.where"),
+        (lambda p: 1 / 0, "division by zero"),
+        (surfaces.Rosenbrock, r"an instance, Rosenbrock\(\)"),
+    ],
+)
+def test_a_function_that_is_no_surface_is_refused_at_once_in_a_sentence(function, says, unchecked):
+    with pytest.raises((TypeError, ValueError), match=says) as refusal:
+        explore(function)
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 400
+
+
+@pytest.mark.parametrize("given", [double_well, surfaces.Rosenbrock(b=10.0), surfaces.Rotated(surfaces.Booth(), 0.5)])
+def test_the_surface_may_be_changed_for_whatever_explore_takes(given):
+    widget = explore("booth", "gd", num_steps=5, coefficients={})
+    widget.surface = given
+    expected = optviz.record(optviz.optimizer("gd"), given, widget.start, 5)
+    np.testing.assert_allclose(widget.traces[0].path, expected.path, rtol=1e-6)
+    assert not answered(widget, {"kind": "paths", "settings": widget.settings}).header["paths"][0].get("error")
+
+
+def test_the_settings_name_the_coefficients_of_a_surface_that_was_assigned():
+    """The module may know another surface of that name, whose defaults it would fill in."""
+    widget = explore("rosenbrock", "gd")
+    widget.surface = surfaces.Rosenbrock(b=10.0)
+    assert widget.settings["coefficients"] == {"a": 1.0, "b": 10.0}
+
+
+def test_a_function_changed_and_assigned_again_is_another_surface():
+    def valley(p):
+        return p[0] ** 2
+
+    widget = explore(valley, "gd", num_steps=5)
+    before = widget.settings
+
+    def valley(p):
+        return p[1] ** 2
+
+    widget.surface = valley
+    assert widget.settings != before
+    assert float(widget.surface(jnp.array([3.0, 0.0]))) == 0.0
+
+
+def test_the_view_is_read_and_set(widget):
+    widget.view = (-1, 1, np.float32(-2), 2)
+    assert widget.view == (-1.0, 1.0, -2.0, 2.0)
+    widget.view = None
+    assert widget.view is None
+    with pytest.raises(ValueError, match="view needs x0 < x1"):
+        widget.view = (1, -1, 0, 1)
+
+
+def test_an_attribute_that_there_is_not_is_refused_with_the_nearest(widget):
+    with pytest.raises(AttributeError, match="Did you mean 'start'"):
+        widget.strat = (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        ({"name": "adam", "learning_rate": 0.1}, 'hyperparameters.*"hyperparameters": {"learning_rate": 0.1}'),
+        ({"name": "adam", "lr": 0.1}, '"hyperparameters": {"learning_rate": 0.1}'),
+        ({"name": "adam", "hyperparameters": {"lr": 0.1}}, "Did you mean 'learning_rate'"),
+        ({"name": "adam", "colour": "#000000"}, "Did you mean 'color'"),
+    ],
+)
+def test_a_number_in_the_wrong_place_is_told_the_right_one(choice, says):
+    with pytest.raises(ValueError, match=says):
+        explore("rosenbrock", choice)
+
+
 def test_two_specs_of_one_name_with_numbers_beyond_the_sliders_are_two_runs():
     specs = [optviz.optimizer("gd", learning_rate=rate) for rate in (0.01, 20.0, 30.0)]
     widget = explore("quadratic_bowl", specs, num_steps=2)
@@ -123,6 +260,8 @@ def test_two_specs_of_one_name_with_numbers_beyond_the_sliders_are_two_runs():
         ((surfaces.XorNetwork(),), "vector of two numbers"),
         ((surfaces.NoisyQuadratic(),), "noise of its own"),
         ((None, [3]), "OptimizerSpec"),
+        ((None, 3), "An optimizer to explore"),
+        ((None, optax.adam), "Call the factory first"),
         ((None, optviz.optimizer("adam", learning_rate=lambda count: 0.1)), "Schedules are chosen in the settings"),
         ((7,), "a LossSurface or a function"),
     ],

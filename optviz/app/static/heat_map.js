@@ -1,6 +1,10 @@
-// A heat map on a canvas: small is good and dark green, diverged is hatched; a cell is chosen by mouse or by arrow keys.
+// A heat map on a canvas, in viridis: small is good and dark. Diverged is hatched, what did not reach the tolerance has
+// a dot. A cell is chosen by mouse or by arrow keys.
 
-const STOPS = ["#0b5345", "#1e8a6a", "#6bbf73", "#cfe08a", "#f7e6a0", "#f2b96b", "#d9774e", "#a5403c"];
+const STOPS = [
+  "#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80",
+  "#5ec962", "#addc30", "#fde725",
+];
 const LEFT = 74;
 const BOTTOM = 46;
 const TOP = 8;
@@ -19,7 +23,29 @@ function color(share) {
 function format(value) {
   if (value === null || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
-  return size && (size < 1e-3 || size >= 1e5) ? value.toExponential(2).replace("e+", "e") : String(+value.toPrecision(4));
+  return size && (size < 1e-3 || size >= 1e5) ? value.toExponential(2).replace(/\.?0*e\+?/, "e") : String(+value.toPrecision(4));
+}
+
+/** Round numbers from `low` to `high`, at most about `most`: powers of ten if the axis is logarithmic and long enough. */
+function ticks(low, high, log, most) {
+  if (log && high / low >= 100) {
+    const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
+    const every = Math.ceil((last - first + 1) / most);
+    return Array.from({ length: Math.floor((last - first) / every) + 1 }, (_, i) => +`1e${first + i * every}`);
+  }
+  const rough = (high - low) / most || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].find((times) => times * power >= rough) * power;
+  const first = Math.ceil(low / step - 1e-9);
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => +((first + i) * step).toPrecision(9));
+}
+
+/** Where a number lies among the ascending values of an axis, in cells from the middle of the first one. */
+function place(number, { values, log }) {
+  const scale = log ? Math.log : (v) => v;
+  const i = Math.max(0, values.findLastIndex((v, k) => v <= number && k < values.length - 1));
+  const [a, b] = [values[i], values[i + 1] ?? values[i]].map(scale);
+  return b > a ? i + (scale(number) - a) / (b - a) : i;
 }
 
 export default {
@@ -29,7 +55,8 @@ export default {
         @pointermove="hover" @pointerleave="hover"></canvas>
       <output aria-live="polite">{{ told }}</output>
     </div>`,
-  // values[row][column]: a number, null where nothing is known yet, "inf" where the run diverged.
+  // values[row][column]: a number, null where nothing is known yet, "inf" where the run diverged, "never" where
+  // it did not reach the tolerance.
   props: { values: Array, x: Object, y: Object, texts: Object },
   data: () => ({ cell: null }),
   computed: {
@@ -43,7 +70,7 @@ export default {
       if (!this.cell) return this.texts.hint;
       const [column, row] = this.cell;
       const value = this.values[row]?.[column];
-      const result = value === "inf" ? this.texts.diverged : value === null ? "…" : format(value);
+      const result = { inf: this.texts.diverged, never: this.texts.never }[value] ?? (value === null ? "…" : format(value));
       const at = [this.x, this.y].map((axis, i) => `${axis.name} ${format(axis.values[this.cell[i]])}`);
       return `${at.join(", ")}: ${this.texts.metric} ${result}`;
     },
@@ -95,34 +122,50 @@ export default {
         row.forEach((value, i) => {
           const [x, y] = [LEFT + i * w, bottom - (j + 1) * h];
           if (value === null) return;
-          ink.fillStyle = value === "inf" ? line : color(this.share(value));
+          const word = typeof value === "string" && value;
+          ink.fillStyle = word ? line : color(this.share(value));
           ink.fillRect(x, y, w + 0.6, h + 0.6);
-          if (value !== "inf") return;
-          ink.strokeStyle = faint;
-          ink.globalAlpha = 0.5;
-          ink.beginPath();
-          ink.moveTo(x, y + h);
-          ink.lineTo(x + w, y);
-          ink.stroke();
-          ink.globalAlpha = 1;
+          if (word) this.mark(ink, word, x, y, w, h, faint);
         }),
       );
       this.axes(ink, text, line);
       this.bar(ink, text, line, faint);
       this.cursor(ink, text);
     },
+    /** A stroke across a cell whose run diverged, a dot in one whose run did not reach the tolerance. */
+    mark(ink, word, x, y, w, h, faint) {
+      ink.strokeStyle = ink.fillStyle = faint;
+      ink.globalAlpha = 0.6;
+      ink.beginPath();
+      if (word === "inf") {
+        ink.moveTo(x, y + h);
+        ink.lineTo(x + w, y);
+        ink.stroke();
+      } else {
+        ink.arc(x + w / 2, y + h / 2, 1.4, 0, 7);
+        ink.fill();
+      }
+      ink.globalAlpha = 1;
+    },
     axes(ink, text, line) {
-      const { width, w, h, bottom, columns, rows } = this.size();
+      const { w, h, bottom, columns, rows } = this.size();
+      const rounds = ({ values, log }, most) => ticks(values[0], values.at(-1), log, most);
       ink.strokeStyle = line;
       ink.strokeRect(LEFT, TOP, columns * w, bottom - TOP);
       ink.fillStyle = text;
       ink.textAlign = "center";
-      const every = Math.ceil(64 / w);
-      for (let i = 0; i < columns; i += every) ink.fillText(format(this.x.values[i]), LEFT + (i + 0.5) * w, bottom + 15);
+      for (const number of rounds(this.x, (columns * w) / 64)) {
+        const at = LEFT + (place(number, this.x) + 0.5) * w;
+        ink.fillRect(at, bottom, 1, 4);
+        ink.fillText(format(number), at, bottom + 16);
+      }
       ink.fillText(this.x.name + (this.x.log ? this.texts.log : ""), LEFT + (columns * w) / 2, bottom + 33);
       ink.textAlign = "right";
-      const step = Math.ceil(26 / h);
-      for (let j = 0; j < rows; j += step) ink.fillText(format(this.y.values[j]), LEFT - 6, bottom - (j + 0.5) * h + 4);
+      for (const number of rounds(this.y, (rows * h) / 32)) {
+        const at = bottom - (place(number, this.y) + 0.5) * h;
+        ink.fillRect(LEFT - 4, at, 4, 1);
+        ink.fillText(format(number), LEFT - 7, at + 4);
+      }
       ink.save();
       ink.translate(12, TOP + (bottom - TOP) / 2);
       ink.rotate(-Math.PI / 2);
@@ -145,16 +188,15 @@ export default {
       ink.fillText(any ? format(high) : "", LEFT + long, y + 22);
       ink.textAlign = "center";
       ink.fillText(log && long > 200 ? this.texts.log.trim() : "", LEFT + long / 2, y + 22);
-      ink.fillStyle = line;
-      ink.fillRect(LEFT + long + 16, y, 14, 9);
-      ink.strokeStyle = faint;
-      ink.beginPath();
-      ink.moveTo(LEFT + long + 16, y + 9);
-      ink.lineTo(LEFT + long + 30, y);
-      ink.stroke();
-      ink.fillStyle = text;
       ink.textAlign = "left";
-      ink.fillText(this.texts.diverged, LEFT + long + 35, y + 9);
+      const words = Object.entries({ inf: this.texts.diverged, never: this.texts.never }).filter(([, said]) => said);
+      words.forEach(([word, said], i) => {
+        ink.fillStyle = line;
+        ink.fillRect(LEFT + long + 16, y + 15 * i, 14, 9);
+        this.mark(ink, word, LEFT + long + 16, y + 15 * i, 14, 9, faint);
+        ink.fillStyle = text;
+        ink.fillText(said, LEFT + long + 35, y + 9 + 15 * i);
+      });
     },
     cursor(ink, text) {
       if (!this.cell) return;

@@ -1,6 +1,6 @@
 // What is compared: the settings, and what Python answers to them.
 import { Landscape } from "./landscape.js";
-import { filled } from "./settings.js";
+import { filled, knows } from "./settings.js";
 import { canonical, clamp, copy, digest, later } from "./tools.js";
 import { Requests } from "./wire.js";
 
@@ -24,16 +24,22 @@ export class Comparison {
     this.refine = later(150, () => this.askLandscape(FINE));
     this.prepare = later(1500, () => this.askPreparation());
     this.cleanups = [slow, this.save, this.refine, this.prepare].map((timer) => timer.cancel);
-    const begin = (catalogue) => this.begin(catalogue);
+    const begin = (catalogue) => this.begin(catalogue, language);
     this.requests.send("catalogue", () => ({ language }), begin);
   }
 
-  begin(catalogue) {
+  begin(catalogue, language) {
     this.catalogue = catalogue;
     this.take(this.transport.settings ?? {});
     this.build();
     this.transport.onSettings?.((settings) => {
-      if (settings && canonical(filled(settings, catalogue)) !== canonical(this.settings)) this.apply(settings);
+      if (!settings || canonical(filled(settings, this.catalogue)) === canonical(this.settings)) return;
+      const take = (catalogue) => {
+        this.catalogue = catalogue;
+        this.apply(settings);
+      };
+      // Python may name what it has just been given.
+      knows(this.catalogue, settings) ? take(this.catalogue) : this.requests.send("catalogue", () => ({ language }), take);
     });
     this.ask();
   }

@@ -1,6 +1,8 @@
 // The ground seen from above: level sets, axes and colour bar.
 import { clipped, format, ticks, write } from "./tools.js";
 
+const ROOM = 36; // pixels for a number beside the colour bar: longer ones are written narrower
+
 /** A ground has `face` (how it is looked at), `at` (pixels of a point), `pick` (the inverse), `paint`, and more below. */
 export class Plane {
   constructor(app) {
@@ -104,6 +106,6 @@ export class Plane {
     const levels = this.landscape.levels();
     const apart = Math.ceil(levels.length / 7);
     for (const level of levels.filter((_, i) => i % apart === 0))
-      write(pen, format(this.landscape.loss(level), 2), x + 13, top + height - level * (height - 16) + 3);
+      pen.fillText(format(this.landscape.loss(level), 2), x + 13, top + height - level * (height - 16) + 3, ROOM);
   }
 }

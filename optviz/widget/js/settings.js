@@ -24,6 +24,13 @@ export function filled(given, catalogue) {
   };
 }
 
+/** Whether the catalogue has all that these settings name. */
+export function knows({ surfaces, optimizers }, settings) {
+  const names = settings.optimizers?.map((choice) => choice.name ?? choice) ?? [];
+  const surface = settings.formula || !settings.surface || named(surfaces, settings.surface);
+  return Boolean(surface && names.every((name) => named(optimizers, name)));
+}
+
 /** One optimizer of the list, given by its name or some of its settings. */
 export function chosen(given, catalogue) {
   const choice = typeof given === "string" ? { name: given } : given;

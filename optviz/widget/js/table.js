@@ -12,13 +12,14 @@ export class Table {
       distance: t("distance to minimum"),
       mean_gradient_norm: t("mean gradient norm"),
     };
-    const { tolerance } = app.catalogue.limits;
+    const within = t(
+      "steps until the loss first lies within {tolerance} of the minimum; –: never, or no minimum is known",
+      app.catalogue.limits,
+    );
     this.meanings = {
       final_loss: t("the loss at the last step"),
       best_loss: t("the lowest loss at any step"),
-      steps_to_tolerance: t("steps until the loss first lies within {tolerance} of the minimum; ∞: never", {
-        tolerance,
-      }),
+      steps_to_tolerance: within,
       distance: t("from the end to the nearest known minimum"),
       mean_gradient_norm: t("the length of the gradient, averaged over the steps"),
       status: t("how the run ended"),

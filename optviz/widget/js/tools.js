@@ -19,9 +19,9 @@ export function format(value, digits = 4) {
 
 /** A number as a narrow box holds it, and as it may be typed. */
 export function brief(value) {
-  const small = value && Math.abs(value) < 1e-3;
-  const rounded = +value.toPrecision(small ? 4 : 6);
-  return small ? rounded.toExponential() : String(rounded);
+  const size = Math.abs(value);
+  const rounded = Number.isInteger(value) ? value : +value.toPrecision(size < 0.01 ? 4 : 6);
+  return size && size < 1e-3 ? rounded.toExponential() : String(rounded);
 }
 
 /** About `count` round numbers from `low` to `high`. */
