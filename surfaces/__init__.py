@@ -36,6 +36,7 @@ from surfaces.rastrigin import Rastrigin, RastriginFunction
 from surfaces.regression import LogisticRegression
 from surfaces.rosenbrock import Rosenbrock, RosenbrockFunction
 from surfaces.saddle_point import MonkeySaddle, Plateau, Saddle, StrictSaddle
+from surfaces.transformer import LanguageModelLoss, Transformer
 from surfaces.valleys import (
     Beale,
     BealeFunction,
@@ -165,6 +166,7 @@ __all__ = [
     "HolderTable",
     "Huber",
     "Kinks",
+    "LanguageModelLoss",
     "Levy",
     "LogCosh",
     "LogisticRegression",
@@ -201,6 +203,7 @@ __all__ = [
     "StrictSaddle",
     "StyblinskiTang",
     "ThreeHumpCamel",
+    "Transformer",
     "XorNetwork",
     "Zakharov",
     "as_surface",

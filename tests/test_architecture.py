@@ -16,7 +16,7 @@ LAYERS = (
     ("optviz.metrics", "optviz.torch", "optviz.folders"),
     ("optviz.sweeps",),
     ("optviz.conformance",),
-    ("optviz.plotting", "optviz.store", "optviz.tensorboard"),
+    ("optviz.plotting", "optviz.store", "optviz.tensorboard", "optviz.language_model"),
     ("optviz.job",),
     ("optviz.playground",),
     ("optviz.widget",),

@@ -1,0 +1,115 @@
+"""What a training run records, as CSV and, if wanted, for TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optviz.language_model.checkpoints import write_whole
+
+CURVES, VALIDATION = "curves.csv", "validation.csv"
+_VALIDATION_COLUMNS = ("step", "seconds", "validation_loss", "bits_per_byte", "sharpness")
+
+
+class Curves:
+    """The two tables of a run in its folder: `curves.csv` of steps, `validation.csv` of validations.
+
+    Row `step` of either is what was known after that many steps. `curves.csv` has no times: two runs that are alike
+    have the same file. `validation.csv` has the seconds spent training.
+    """
+
+    def __init__(self, folder: Path, tensorboard: str | Path | None = None):
+        self.folder = folder
+        self._writer = None if tensorboard is None else _summary_writer(tensorboard)
+        self._latest = {"loss": math.nan, "validation_loss": math.nan, "bits_per_byte": math.nan}
+
+    def __enter__(self) -> Curves:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def latest(self) -> tuple[float, float, float]:
+        """The last loss, validation loss and bits per byte; NaN where there is none."""
+        return self._latest["loss"], self._latest["validation_loss"], self._latest["bits_per_byte"]
+
+    def keep_until(self, step: int) -> None:
+        """Forget what was recorded after the checkpoint at `step`, from which the run goes on: it comes again."""
+        for name, last in ((CURVES, step - 1), (VALIDATION, step if step else -1)):
+            table = read_curves(self.folder / name)
+            kept = table["step"] <= last if table else np.zeros(0, bool)
+            if not kept.any():
+                (self.folder / name).unlink(missing_ok=True)
+                continue
+            lines = (self.folder / name).read_text(encoding="utf-8").splitlines(keepends=True)
+            lines = lines[:1] + [line for line, keep in zip(lines[1:], kept, strict=False) if keep]
+            write_whole(self.folder / name, "".join(lines).encode())
+            self._remember({k: v[kept] for k, v in table.items()})
+
+    def add_steps(self, rows: dict[str, np.ndarray], every: int = 1) -> None:
+        """Append the steps of a block, (n,) each column, of which every `every`th is written."""
+        self._remember(rows)
+        chosen = rows["step"] % every == 0
+        self._append(CURVES, {k: v[chosen] for k, v in rows.items()})
+
+    def add_validation(self, step: int, seconds: float, loss: float, bits: float, sharpness: float) -> None:
+        """Append one validation."""
+        row = dict(zip(_VALIDATION_COLUMNS, (step, seconds, loss, bits, sharpness), strict=True))
+        columns = {k: np.array([v]) for k, v in row.items()}
+        self._remember(columns)
+        self._append(VALIDATION, columns)
+
+    def _remember(self, columns: dict[str, np.ndarray]) -> None:
+        self._latest |= {k: float(columns[k][-1]) for k in self._latest if k in columns and len(columns[k])}
+
+    def _append(self, name: str, columns: dict[str, np.ndarray]) -> None:
+        path, text = self.folder / name, io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if not path.exists():
+            writer.writerow(columns)
+        writer.writerows(zip(*(map(_digits, column) for column in columns.values()), strict=True))
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text.getvalue())
+        self._write_tensorboard(columns)
+
+    def _write_tensorboard(self, columns: dict[str, np.ndarray]) -> None:
+        if self._writer is None:
+            return
+        for name, column in columns.items():
+            for step, value in zip(columns["step"], column, strict=True):
+                if name != "step" and not math.isnan(value):
+                    self._writer.add_scalar(name, float(value), int(step))
+        self._writer.flush()
+
+
+def read_curves(path: str | Path) -> dict[str, np.ndarray]:
+    """The columns of `curves.csv` or `validation.csv`; empty if there is no file yet.
+
+    A last line that a killed run left unfinished is left out.
+    """
+    path = Path(path)
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    header, *rows = list(csv.reader(line for line in lines if line.endswith("\n"))) or [[]]
+    return {name: np.array([float(row[i]) for row in rows]) for i, name in enumerate(header)}
+
+
+def _digits(value: Any) -> str:
+    """The shortest text that reads back as the same number."""
+    return str(int(value)) if isinstance(value, np.integer) else str(value)
+
+
+def _summary_writer(folder: str | Path) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ModuleNotFoundError as error:
+        sentence = "TensorBoard's curves need tensorboardX: pip install 'optviz[tensorboard]'."
+        raise ModuleNotFoundError(sentence, name="tensorboardX") from error
+    return SummaryWriter(str(folder))

@@ -1,0 +1,149 @@
+"""A language model as a policy: it writes, and is taught by weights on the tokens that it wrote.
+
+Letters: B texts, T tokens of a text, V vocabulary, S batches one after the other.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, ScalarLike
+
+from optviz.optimizers.protocol import as_optimizer
+from optviz.trace import _stable, _step
+from surfaces.base import as_surface
+from surfaces.transformer import Transformer, Weights
+
+Given = Array | np.ndarray
+PAD = 0
+"""The token that stands after the end of a text that is shorter than the others."""
+
+
+class WeightedText(eqx.Module):
+    """The loss $-\\sum_{bt} w_{bt} \\log p_\\theta(x_{bt} | x_{b,<t})$, plus a leash to a frozen copy.
+
+    With weights 1 / N on N given tokens it is supervised learning; with advantages / N on tokens that the model itself
+    has just written, its gradient is the policy gradient: Williams (1992), Machine Learning 8, REINFORCE. The leash
+    adds `leash` times KL(model ‖ reference) of the prediction of each token, summed exactly over the vocabulary.
+    """
+
+    model: Transformer
+    tokens: Int[Given, "*S B T"]
+    weights: Float[Given, "*S B T"]
+    """The weight of each token; 0 for the question, the padding and the first token, which nothing predicts."""
+    leash: Float[Given, "*S B T"] | None = None
+    """The leash's weight at each token; none where None."""
+    reference: Weights | None = None
+
+    def __call__(self, params: Weights, key: PRNGKeyArray | None = None) -> Float[Array, ""]:
+        own = log_probs(self.model, params, self.tokens, key)
+        chosen = jnp.take_along_axis(own, self.tokens[:, 1:, None], axis=-1)[..., 0]
+        loss = -jnp.sum(self.weights[:, 1:] * chosen)
+        if self.leash is None or self.reference is None:
+            return loss
+        frozen = log_probs(self.model, self.reference, self.tokens)
+        return loss + jnp.sum(self.leash[:, 1:] * jnp.sum(jnp.exp(own) * (own - frozen), axis=-1))
+
+
+class Learner(NamedTuple):
+    """Where learning stands: steps taken, weights, state of the optimizer."""
+
+    steps: Int[Array, ""]
+    params: Weights
+    opt_state: Any
+
+
+def start_learning(optimizer: Any, params: Weights) -> Learner:
+    """A learner before its first step with any Optax optimizer."""
+    return Learner(jnp.int32(0), params, as_optimizer(optimizer).init(params))
+
+
+def learn(
+    optimizer: Any, learner: Learner, losses: WeightedText, key: PRNGKeyArray
+) -> tuple[Learner, Float[Array, " S"]]:
+    """One step of `optimizer` on each of the S batches of `losses`, whose tokens, weights and leash are (S, B, T).
+
+    The reference, if any, serves all batches. Returns the learner after them, and each batch's loss before its step.
+    """
+    return _learn(as_optimizer(optimizer), learner, losses, key)
+
+
+@jax.jit
+def _learn(
+    optimizer: Any, learner: Learner, losses: WeightedText, key: PRNGKeyArray
+) -> tuple[Learner, Float[Array, " S"]]:
+    def body(carry: Any, batch: Any) -> tuple[Any, Array]:
+        tokens, weights, leash = batch
+        loss = WeightedText(losses.model, tokens, weights, leash, losses.reference)
+        carry, row = _step(optimizer, as_surface(loss), key, carry)
+        return carry, row.loss
+
+    batches = (losses.tokens, losses.weights, losses.leash)
+    first = jax.tree.map(lambda x: x[0], batches)
+    start = _stable(lambda carry: body(carry, first)[0], tuple(learner))
+    end, values = jax.lax.scan(body, start, batches)
+    return Learner(*end), values
+
+
+@partial(jax.jit, static_argnames=("end",))
+def write(
+    model: Transformer,
+    params: Weights,
+    prompts: Int[Given, "B T"],
+    lengths: Int[Given, " B"],
+    key: PRNGKeyArray,
+    temperature: ScalarLike = 1.0,
+    *,
+    end: int | None = None,
+) -> Int[Array, "B T"]:
+    """The prompts continued to T tokens, or to the token `end`, after which there is padding.
+
+    `lengths` says how many tokens of each row are prompt, at least 1. Temperature 0 takes the likeliest token. One
+    compiled loop for all rows, with a key-value cache, which stops when all have ended.
+    """
+    total = prompts.shape[1]
+    cache = jax.vmap(lambda _: model.empty_cache())(lengths)
+    advance = jax.vmap(model.with_cache, in_axes=(None, 0, 0, None))
+
+    def going_on(carry: Any) -> Bool[Array, ""]:
+        at, _, _, ended = carry
+        return (at < total - 1) & ~jnp.all(ended)
+
+    def one_token(carry: Any) -> Any:
+        at, tokens, cache, ended = carry
+        logits, cache = advance(params, cache, tokens[:, at], at)
+        drawn = _drawn(logits, jax.random.fold_in(key, at), temperature)
+        asked = at + 1 < lengths
+        token = jnp.where(asked, tokens[:, at + 1], jnp.where(ended, PAD, drawn))
+        ended = ended | (~asked & (token == end)) if end is not None else ended
+        return at + 1, tokens.at[:, at + 1].set(token), cache, ended
+
+    prompts = jnp.where(jnp.arange(total) < jnp.asarray(lengths)[:, None], prompts, PAD)
+    start = (jnp.int32(0), prompts, cache, jnp.zeros(len(prompts), bool))
+    return jax.lax.while_loop(going_on, one_token, start)[1]
+
+
+def token_weights(
+    tokens: Int[np.ndarray, "B T"], lengths: Int[np.ndarray, " B"], advantages: Float[np.ndarray, " B"] | float = 1.0
+) -> Float[np.ndarray, "B T"]:
+    """Each row's advantage on the tokens after its prompt that are no padding, over the number of all such tokens."""
+    written = (np.arange(tokens.shape[1]) >= lengths[:, None]) & (tokens != PAD)
+    return (written * np.reshape(advantages, (-1, 1)) / max(written.sum(), 1)).astype(np.float32)
+
+
+def log_probs(
+    model: Transformer, params: Weights, tokens: Int[Given, "B T"], key: PRNGKeyArray | None = None
+) -> Float[Array, "B T-1 V"]:
+    """What the model thinks of each token of the vocabulary in the place of each token but the first, in nats."""
+    return jax.nn.log_softmax(model.batch_logits(params, jnp.asarray(tokens)[:, :-1], key), axis=-1)
+
+
+def _drawn(logits: Float[Array, "B V"], key: PRNGKeyArray, temperature: ScalarLike) -> Int[Array, " B"]:
+    """A token a row; the likeliest at temperature 0."""
+    noise = jax.random.gumbel(key, logits.shape, logits.dtype)
+    return jnp.argmax(logits + temperature * noise, axis=-1).astype(jnp.int32)
