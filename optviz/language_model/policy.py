@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, ScalarLike
 
 from optviz.optimizers.protocol import as_optimizer
-from optviz.trace import _stable, _step
+from optviz.trace import stable, take_step
 from surfaces.base import as_surface
 from surfaces.transformer import Transformer, Weights
 
@@ -80,12 +80,12 @@ def _learn(
     def body(carry: Any, batch: Any) -> tuple[Any, Array]:
         tokens, weights, leash = batch
         loss = WeightedText(losses.model, tokens, weights, leash, losses.reference)
-        carry, row = _step(optimizer, as_surface(loss), key, carry)
+        carry, row = take_step(optimizer, as_surface(loss), key, carry)
         return carry, row.loss
 
     batches = (losses.tokens, losses.weights, losses.leash)
     first = jax.tree.map(lambda x: x[0], batches)
-    start = _stable(lambda carry: body(carry, first)[0], tuple(learner))
+    start = stable(lambda carry: body(carry, first)[0], tuple(learner))
     end, values = jax.lax.scan(body, start, batches)
     return Learner(*end), values
 

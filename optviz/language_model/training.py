@@ -31,7 +31,7 @@ from optviz.language_model.settings import TrainingSettings
 from optviz.optimizers import load_state_dict, state_dict
 from optviz.optimizers.protocol import evaluation_params
 from optviz.optimizers.states import path_of
-from optviz.trace import OptimizerStep, _stable, _step
+from optviz.trace import OptimizerStep, stable, take_step
 from surfaces.transformer import LanguageModelLoss, text_loss
 
 _BLOCK = 64  # steps at most in one call
@@ -124,7 +124,7 @@ def _plan(model: Model) -> Plan:
 def _started(plan: Plan) -> Run:
     params = plan.surface.model.init(jax.random.key(plan.settings.seed))
     carry = (jnp.int32(0), params, plan.optimizer.init(params))
-    _, params, opt_state = _stable(lambda at: _step(plan.optimizer, plan.surface, plan.key, at)[0], carry)
+    _, params, opt_state = stable(lambda at: take_step(plan.optimizer, plan.surface, plan.key, at)[0], carry)
     # A state may hold one array twice, which cannot be given away twice to a program that writes in place.
     params, opt_state = jax.tree.map(lambda x: x.copy(), (params, opt_state))
     return Run(0, params, opt_state, 0.0, math.inf, 0)
@@ -210,7 +210,7 @@ def _advance(
     surface: LanguageModelLoss, optimizer: Any, key: PRNGKeyArray, carry: Carry, num_steps: Array
 ) -> tuple[Carry, dict[str, Array]]:
     """`num_steps` steps of the recorder, at most `_BLOCK`, and a table with as many rows as there could be."""
-    step = partial(_step, optimizer, surface, key)
+    step = partial(take_step, optimizer, surface, key)
 
     def one(index: Array, state: tuple[Carry, dict[str, Array]]) -> tuple[Carry, dict[str, Array]]:
         carry, row = step(state[0])
