@@ -15,13 +15,13 @@ from optviz.optimizers import OptimizerSpec, optimizer
 
 def parse_optimizer(text: str) -> OptimizerSpec:
     """`adam:learning_rate=0.02,b1=0.8` as an optimizer of the catalogue."""
-    name, values = _parse_spec(text)
+    name, values = parse_spec(text)
     return optimizer(name, **values)
 
 
 def parse_surface(text: str) -> surfaces.LossSurface:
     """`quadratic_bowl:condition_number=100` as a surface of the catalogue."""
-    name, values = _parse_spec(text)
+    name, values = parse_spec(text)
     return surfaces.surface(name, **values)
 
 
@@ -82,7 +82,8 @@ def _whole(text: str, what: str) -> int:
         raise ValueError(f"{what} must be a whole number, got {text.strip()!r}.") from None
 
 
-def _parse_spec(text: str) -> tuple[str, dict[str, Any]]:
+def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
+    """`NAME:KEY=VALUE,KEY=VALUE` as the name and the values that are given."""
     name, _, rest = text.partition(":")
     pairs = [part.partition("=") for part in rest.split(",")] if rest else []
     for key, equals, value in pairs:

@@ -22,7 +22,7 @@ from rich.table import Table
 import experiments.report
 import optviz
 import surfaces
-from optviz import app_command, check_command, job, metrics, sweep_command
+from optviz import app_command, check_command, job, lm_command, metrics, sweep_command
 from optviz.arguments import parse_optimizer, parse_start, parse_surface, require_writable
 from optviz.manifest import json_number
 from optviz.terminal import console, errors, one_sentence, prepare
@@ -103,6 +103,7 @@ def run(
 app.command("sweep", no_args_is_help=True)(sweep_command.sweep)
 app.command("check", context_settings={"ignore_unknown_options": True})(check_command.check)
 app.command("app")(app_command.app)
+app.add_typer(lm_command.app, name="lm")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

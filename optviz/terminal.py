@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import platformdirs
@@ -27,6 +29,44 @@ def one_sentence(kinds: tuple[type[Exception], ...] = (ValueError, TypeError, OS
         reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else error
         errors.print(f"[bold red]optviz:[/bold red] {escape(str(reason))}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from None
+
+
+@contextlib.contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Turn a missing library into a ValueError that names the extra which brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        says_how = "pip install" in str(error)
+        how = f"This needs the extra `{extra}`: pip install 'optviz[{extra}]' ({error})."
+        raise ValueError(str(error) if says_how else how) from None
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Within the block Ctrl-C, or a request to end, only makes the given function say yes; a second one ends it."""
+    asked = []
+
+    def note(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def visible(text: str) -> str:
+    """Text from a file or a model without what could command a terminal: its control characters become pictures."""
+    return text.translate(_PICTURES)
+
+
+_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+_PICTURES |= {0x7F: 0x2421, **dict.fromkeys(range(0x80, 0xA0), 0xFFFD)}
 
 
 def prepare() -> None:

@@ -22,8 +22,8 @@ LAYERS = (
     ("optviz.widget",),
     ("optviz",),
     ("experiments",),
-    ("optviz.app",),
-    ("optviz.sweep_command", "optviz.check_command", "optviz.app_command", "optviz.pytest_plugin"),
+    ("optviz.app", "optviz.lm_self_play_command"),
+    ("optviz.sweep_command", "optviz.check_command", "optviz.app_command", "optviz.lm_command", "optviz.pytest_plugin"),
     ("optviz.cli",),
     ("optviz.__main__",),
 )

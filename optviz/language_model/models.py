@@ -32,6 +32,7 @@ from surfaces.names import unknown_name
 from surfaces.transformer import Transformer
 
 FORMAT = "optviz-language-model/1"
+CHECKPOINTS = ("best", "last", "self-play")
 _NAME = re.compile(r"\w(?:[\w .-]{0,62}\w)?")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 
@@ -66,15 +67,25 @@ class Model:
         """The tokens of the split `train` or `validation`: (N,) int32.
 
         Raises:
-          ValueError: if the file is not the one that the model was made with.
+          ValueError: if the file is not the one that the model was made with, or the model came without its text.
         """
-        data = (self.folder / f"{split}.npy").read_bytes()
+        path = self.folder / f"{split}.npy"
+        if not path.exists():
+            raise ValueError(f"The model {self.name} was imported without its text: it writes, but cannot be trained.")
+        data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != self.config["data"][split]["sha256"]:
-            raise ValueError(f"{self.folder / split}.npy was altered: its SHA-256 is not that of config.json.")
+            raise ValueError(f"{path} was altered: its SHA-256 is not that of config.json.")
         return np.load(io.BytesIO(data), allow_pickle=False).astype(np.int32)
 
     def checkpoint(self, which: str = "best", parts: tuple[str, ...] | None = ("weights",)) -> Checkpoint:
-        """The checkpoint `best` or `last`. CheckpointError if it is missing, altered, or of another model."""
+        """The checkpoint `best`, `last` or `self-play`.
+
+        Raises:
+          CheckpointError: if it is missing, altered, or of another model.
+          ValueError: for another name.
+        """
+        if which not in CHECKPOINTS:
+            raise ValueError(unknown_name("checkpoint", which, CHECKPOINTS))
         return read_checkpoint(self.folder / which, self.identity, parts)
 
     @property
@@ -112,6 +123,14 @@ def checked_name(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def new_folder(name: str, models: str | Path | None = None) -> Path:
+    """The folder that a new model of that name will have. ValueError for a name that is bad or taken."""
+    folder = models_folder(models) / checked_name(name)
+    if folder.exists():
+        raise ValueError(f"There is a model {name!r} already, in {folder.parent}. Give another name, or delete it.")
+    return folder
+
+
 def create_model(
     name: str,
     model: Transformer,
@@ -137,9 +156,7 @@ def create_model(
     Raises:
       ValueError: for a name that is bad or taken, or a text too short for the context.
     """
-    folder = models_folder(models) / checked_name(name)
-    if folder.exists():
-        raise ValueError(f"There is a model {name!r} already, in {folder.parent}. Give another name, or delete it.")
+    folder = new_folder(name, models)
     if tokenizer.size > model.vocabulary_size:
         raise ValueError(f"The tokenizer has {tokenizer.size} tokens, the model {model.vocabulary_size}.")
     parts = {"train": np.asarray(train), "validation": np.asarray(validation)}

@@ -106,7 +106,7 @@ def train(
       ValueError: if another process trains this model.
     """
     plan = _plan(model)
-    with _locked(model.folder), Curves(model.folder, tensorboard) as curves:
+    with locked(model.folder), Curves(model.folder, tensorboard) as curves:
         run = _resumed(plan) if has_checkpoint(model.folder / "last") else _started(plan)
         curves.keep_until(run.step)
         return _trained(plan, run, curves, on_progress, should_pause)
@@ -291,7 +291,7 @@ def _progress(plan: Plan, run: Run, curves: Curves, speed: float, event: str = "
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """One process trains a model at a time; the lock goes with its process, however that ends."""
     with (folder / ".lock").open("w") as file:
         try:

@@ -1,0 +1,103 @@
+"""What is known of a model: its figures, and the page that travels with it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from optviz.language_model.checkpoints import has_checkpoint
+from optviz.language_model.curves import VALIDATION, read_curves
+from optviz.language_model.models import Model
+from optviz.manifest import environment
+
+
+def num_weights(model: Model) -> int:
+    """How many numbers the model has learnt, or will learn."""
+    shapes = jax.eval_shape(model.transformer.init, jax.random.key(0))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
+
+
+def figures(model: Model) -> dict[str, Any]:
+    """How far training has come, as JSON data; None for what is not known yet.
+
+    `steps` taken at the last checkpoint, `seconds` spent until the last validation, and of the best validation
+    `best_step`, `validation_loss` in nats per token and `bits_per_byte`.
+    """
+    held = next((which for which in ("last", "best") if has_checkpoint(model.folder / which)), None)
+    found = {"steps": model.checkpoint(held, ()).facts["step"] if held else 0}
+    table = read_curves(model.folder / VALIDATION)
+    if not table or not np.isfinite(table["validation_loss"]).any():
+        return {**found, **dict.fromkeys(("seconds", "best_step", "validation_loss", "bits_per_byte"))}
+    best = int(np.nanargmin(table["validation_loss"]))
+    found |= {"seconds": float(table["seconds"][-1]), "best_step": int(table["step"][best])}
+    return found | {name: float(table[name][best]) for name in ("validation_loss", "bits_per_byte")}
+
+
+def card(model: Model) -> str:
+    """The model's card in Markdown: sizes, text, training, figures, use and limits."""
+    parts = {"Model": _sizes(model), "Text": _text(model), "Training": _training(model), "Figures": _figures(model)}
+    tables = "".join(f"\n## {heading}\n\n{_table(rows)}" for heading, rows in parts.items())
+    return f"# {model.name}\n\nA small language model, trained with optviz on one book.\n{tables}{_USE}"
+
+
+_USE = """
+## Use
+
+    optviz lm import THIS_FILE.zip --name NAME
+    optviz lm generate NAME "Once upon a time"
+
+## Limits
+
+It writes text that looks like its book and knows nothing. It may repeat its book word for word, so whoever may not
+publish the book may not publish the model either.
+"""
+
+
+def _sizes(model: Model) -> dict[str, Any]:
+    sizes = {name.replace("_", " "): value for name, value in model.config["model"].items()}
+    return {"weights": f"{num_weights(model):,}", **sizes}
+
+
+def _text(model: Model) -> dict[str, Any]:
+    data, about = model.config["data"], model.config["about"]
+    counts = {
+        f"{split} part": f"{data[split]['tokens']:,} tokens, {data[split]['predicted_bytes']:,} bytes of UTF-8"
+        for split in ("train", "validation")
+    }
+    return {**{name.replace("_", " "): value for name, value in about.items()}, **counts}
+
+
+def _training(model: Model) -> dict[str, Any]:
+    settings = model.settings.as_json()
+    hyperparameters = settings.pop("hyperparameters")
+    rows = {"optimizer": settings.pop("optimizer"), **hyperparameters, **settings}
+    versions = environment()["versions"]
+    written = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return {name.replace("_", " "): value for name, value in rows.items()} | {"card written by": written}
+
+
+def _figures(model: Model) -> dict[str, Any]:
+    found = figures(model)
+    loss, bits = found["validation_loss"], found["bits_per_byte"]
+    if loss is None:
+        return {"steps taken": found["steps"]}
+    return {
+        "steps taken": found["steps"],
+        "best step": found["best_step"],
+        "validation loss there": f"{loss:.4f} nats per token, on the whole validation part",
+        "bits per byte there": f"{bits:.4f}",
+        "time": f"{found['seconds'] / 60:.1f} minutes",
+    }
+
+
+def _table(rows: dict[str, Any]) -> str:
+    lines = "".join(f"| {_cell(name)} | {_cell(value)} |\n" for name, value in rows.items())
+    return f"| | |\n|---|---|\n{lines}"
+
+
+def _cell(value: Any) -> str:
+    """A value as it can stand in a table: titles may have anything in them."""
+    return "".join(f"\\{c}" if c in "\\|<>[]`*_" else c if c.isprintable() else " " for c in str(value))

@@ -1,0 +1,304 @@
+"""`optviz lm`: small language models from the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from optviz import language_model as lm
+from optviz import lm_self_play_command
+from optviz.arguments import parse_spec
+from optviz.lm_self_play_command import REFUSALS
+from optviz.manifest import json_number
+from optviz.terminal import console, interruptible, needing, one_sentence, visible
+
+if TYPE_CHECKING:
+    from optviz.language_model.training import Progress as Told
+
+app = typer.Typer(
+    help="Small language models: trained on a book by any optimizer, and left to play.", no_args_is_help=True
+)
+app.add_typer(lm_self_play_command.app, name="self-play")
+
+Models = Annotated[
+    Path | None, typer.Option(help="The folder of models. Default: the user's own.", envvar="OPTVIZ_MODELS")
+]
+Name = Annotated[str, typer.Argument(help="The model's name.")]
+Which = Annotated[str, typer.Option(help="Which of its weights: best, last or self-play.")]
+
+
+@app.command()
+def create(
+    name: Name,
+    book: Annotated[Path | None, typer.Option(help="A text file. Default: Python's help topics.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the file. Default: found out.")] = None,
+    preset: Annotated[str, typer.Option(help="shakespeare-cpu, shakespeare-gpu or book: what is not said.")] = "book",
+    tokenizer: Annotated[str | None, typer.Option(help="bytes, characters or bpe.")] = None,
+    vocabulary: Annotated[int | None, typer.Option(help="Tokens of bpe, at most.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Blocks of attention and network.")] = None,
+    heads: Annotated[int | None, typer.Option(help="Heads of attention, which divide the width.")] = None,
+    width: Annotated[int | None, typer.Option(help="Numbers for each token.")] = None,
+    feed_forward: Annotated[int | None, typer.Option(help="Width of the networks. Default: 4 times --width.")] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens that the model sees.")] = None,
+    positions: Annotated[str | None, typer.Option(help="learned or rotary.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Share of numbers left out in training.")] = None,
+    compute: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="NAME:learning_rate=VALUE,KEY=VALUE.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of training, at most.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Stretches of text in a batch.")] = None,
+    accumulation: Annotated[int | None, typer.Option(help="Batches in a step.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="constant, linear or cosine.")] = None,
+    warmup_steps: Annotated[int | None, typer.Option(help="Steps over which the rate rises.")] = None,
+    final_rate: Annotated[float | None, typer.Option(help="The last rate, as a share of the highest.")] = None,
+    clip_norm: Annotated[float | None, typer.Option(help="Longest gradient; 0: any.")] = None,
+    decay_vectors: Annotated[bool | None, typer.Option(help="Weight decay on the scales of norms too.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of initial weights and batches.")] = None,
+    validate_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
+    save_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
+    log_every: Annotated[int | None, typer.Option(help="Steps between rows of curves.csv.")] = None,
+    sharpness: Annotated[bool | None, typer.Option(help="Measure the sharpness at validations.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="End after so many validations without a new best; 0: never.")
+    ] = None,
+    obey_should_stop: Annotated[bool | None, typer.Option(help="End when the optimizer says so.")] = None,
+    validation_share: Annotated[float, typer.Option(help="The share of the text that is held out.")] = 0.1,
+    models: Models = None,
+) -> None:
+    """Make a model for a book: a preset, but for what is said. `optviz lm train NAME` trains it."""
+    sizes: dict[str, Any] = {
+        "layers": layers,
+        "heads": heads,
+        "width": width,
+        "feed_forward": feed_forward,
+        "context": context,
+    }
+    sizes |= {"positions": positions, "dropout": dropout, "compute": compute}
+    training: dict[str, Any] = {
+        "steps": steps,
+        "batch_size": batch_size,
+        "accumulation": accumulation,
+        "schedule": schedule,
+    }
+    training |= {"warmup_steps": warmup_steps, "final_rate": final_rate, "clip_norm": clip_norm, "seed": seed}
+    training |= {"decay_vectors": decay_vectors, "validate_every": validate_every, "save_every": save_every}
+    training |= {"log_every": log_every, "sharpness": sharpness, "patience": patience}
+    training |= {"obey_should_stop": obey_should_stop}
+    with one_sentence(REFUSALS), needing("lm"):
+        read = lm.default_book() if book is None else lm.read_book(book, encoding)
+        if optimizer is not None:
+            training["optimizer"], training["hyperparameters"] = parse_spec(optimizer)
+        made = lm.create_from_book(
+            name,
+            read,
+            preset,
+            tokenizer=tokenizer,
+            vocabulary_size=vocabulary,
+            sizes={k: v for k, v in sizes.items() if v is not None},
+            training={k: v for k, v in training.items() if v is not None},
+            validation_share=validation_share,
+            models=models,
+        )
+        _print_made(made, read)
+
+
+@app.command()
+def train(
+    name: Name,
+    tensorboard: Annotated[Path | None, typer.Option(help="Write curves for TensorBoard into this folder.")] = None,
+    models: Models = None,
+) -> None:
+    """Train a model to its last step, from where it stands. Ctrl-C pauses: the same command goes on."""
+    with one_sentence(REFUSALS), needing("lm"), interruptible() as is_asked:
+        model = lm.open_model(name, models)
+        with _watched(model) as on_progress:
+            last = lm.train(model, on_progress, is_asked, tensorboard)
+    if last.event == "paused":
+        console.print(f"Paused after {last.step} of {last.steps} steps; optviz lm train {escape(name)} goes on.")
+        raise typer.Exit(130)
+    console.print(
+        f"{last.event.capitalize()}: {last.reason}. Its best weights write: optviz lm generate {escape(name)}"
+    )
+
+
+@app.command()
+def generate(
+    name: Name,
+    prompt: Annotated[str, typer.Argument(help="How the text begins.")] = "",
+    length: Annotated[int, typer.Option(help="Tokens to write.")] = 100,
+    temperature: Annotated[float, typer.Option(help="0.1 to 2: the higher, the bolder; 0: the likeliest.")] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Draw from so many of the likeliest tokens; 0: all.")] = 40,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest with this probability together.")] = 1.0,
+    repetition_penalty: Annotated[float, typer.Option(help="Above 1: rather other tokens than had before.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+    which: Which = "best",
+    models: Models = None,
+) -> None:
+    """Let a model go on from a prompt; the text comes as it is written."""
+    with one_sentence(REFUSALS), needing("lm"):
+        sampling = lm.Sampling(length, temperature, top_k, top_p, repetition_penalty, seed)
+        model = lm.open_model(name, models)
+        tokenizer = lm.tokenizer_from_json(model.tokenizer_json)
+        pieces = lm.stream(model.transformer, model.weights(which), tokenizer, prompt, sampling)
+        typer.echo(visible(prompt), nl=False)
+        for piece in pieces:
+            typer.echo(visible(piece), nl=False)
+        typer.echo()
+
+
+@app.command()
+def evaluate(
+    name: Name,
+    book: Annotated[Path | None, typer.Option(help="A text file. Default: the model's own validation part.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the file. Default: found out.")] = None,
+    which: Which = "best",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    models: Models = None,
+) -> None:
+    """Tell how well a model knows a text, with 95 % intervals."""
+    with one_sentence(REFUSALS), needing("lm"):
+        model = lm.open_model(name, models)
+        read = None if book is None else lm.read_book(book, encoding)
+        result = lm.evaluate(model, None if read is None else read.text, which)
+    if as_json:
+        typer.echo(json.dumps({k: json_number(v) for k, v in result.as_json().items()}, indent=2))
+        return
+    if read is not None and read.sha256 == model.config["about"].get("sha256"):
+        share = 100 * model.config["about"].get("validation_share", 0)
+        console.print(f"The model was trained on this very book, all but its last {share:g} %.")
+    console.print(f"loss          {_with_interval(result.loss, result.loss_interval)} nats per token", highlight=False)
+    bits = _with_interval(result.bits_per_byte, result.bits_per_byte_interval)
+    console.print(f"bits per byte {bits}", highlight=False)
+    console.print(f"perplexity    {_with_interval(result.perplexity, result.perplexity_interval)}", highlight=False)
+    console.print(f"{result.num_predicted:,} tokens, {result.num_bytes:,} bytes", highlight=False)
+
+
+@app.command("list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False, models: Models = None
+) -> None:
+    """List the models: what they read, how large they are, how far they have come."""
+    with one_sentence(REFUSALS), needing("lm"):
+        found = lm.list_models(models)
+        rows = [{"name": model.name, **model.config["about"], **lm.figures(model)} for model in found]
+        if as_json:
+            typer.echo(json.dumps(rows, indent=2))
+        elif found:
+            console.print(model_table(found))
+        else:
+            console.print(f"There are no models in {lm.models_folder(models)}. optviz lm create NAME makes one.")
+
+
+@app.command()
+def export(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="FILE.zip to import elsewhere, or FILE.pt: weights for PyTorch.")],
+    which: Which = "best",
+    models: Models = None,
+) -> None:
+    """Write a model to one file. The book does not travel with it."""
+    with one_sentence(REFUSALS), needing("lm"):
+        written = lm.export_model(lm.open_model(name, models), file, which)
+        console.print(f"Written to [bold]{escape(str(written))}[/bold]", soft_wrap=True)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="FILE.zip from optviz lm export.")],
+    name: Annotated[str | None, typer.Option(help="The name it gets here. Default: that in the file.")] = None,
+    models: Models = None,
+) -> None:
+    """Make a model of an exported file."""
+    with one_sentence(REFUSALS), needing("lm"):
+        made = lm.import_model(file, name, models)
+        console.print(f"Imported as [bold]{escape(made.name)}[/bold]", soft_wrap=True)
+
+
+@app.command()
+def delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    models: Models = None,
+) -> None:
+    """Delete a model with all that it has learnt."""
+    with one_sentence(REFUSALS), needing("lm"):
+        folder = lm.open_model(name, models).folder
+        if not yes:
+            typer.confirm(f"Delete {folder} for ever?", abort=True)
+        lm.delete_model(name, models)
+        console.print(f"Deleted {escape(str(folder))}", soft_wrap=True)
+
+
+def model_table(models: list[lm.Model]) -> Table:
+    """The models, a line each."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"{len(models)} models", title_justify="left", show_edge=False)
+    for heading in ("name", "book", "tokenizer"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("weights", "steps", "validation\nloss", "bits\nper byte"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for model in models:
+        about, known = model.config["about"], lm.figures(model)
+        told = (visible(str(about.get(name, "-"))) for name in ("title", "tokenizer"))
+        steps = f"{known['steps']} / {model.settings.steps}"
+        numbers = (_number(known[name]) for name in ("validation_loss", "bits_per_byte"))
+        table.add_row(model.name, *map(escape, told), f"{lm.num_weights(model):,}", steps, *numbers)
+    return table
+
+
+def _print_made(model: lm.Model, book: lm.Book) -> None:
+    tokens = {split: model.config["data"][split]["tokens"] for split in ("train", "validation")}
+    console.print(
+        f"{escape(visible(book.title))}: {len(book.text):,} characters, read as {book.encoding}; "
+        f"{tokens['train']:,} tokens to learn from, {tokens['validation']:,} held out.",
+        soft_wrap=True,
+    )
+    if book.broken:
+        console.print(f"{book.broken} characters of the file are damaged; U+FFFD stands for them.", style="yellow")
+    console.print(f"{lm.num_weights(model):,} weights in {escape(str(model.folder))}", soft_wrap=True)
+    console.print(f"Train it: optviz lm train {escape(model.name)}")
+
+
+@contextlib.contextmanager
+def _watched(model: lm.Model) -> Iterator[Callable[[Told], None]]:
+    """A bar where there is a terminal, else a line for each validation."""
+    if not console.is_terminal:
+        yield lambda told: console.print(f"step {told.step}: {_told(told)}") if told.event else None
+        return
+    columns = (BarColumn(bar_width=12), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("compiling", total=model.settings.steps)
+
+        def show(told: Told) -> None:
+            bar.update(task, completed=told.step, description=_told(told))
+            if told.event == "validated":
+                bar.print(f"step {told.step}: validation loss {told.validation_loss:.4f}", highlight=False)
+
+        yield show
+
+
+def _told(told: Told) -> str:
+    parts = [f"loss {told.loss:.3f}", f"validation {told.validation_loss:.3f}", f"{told.bits_per_byte:.3f} bits/byte"]
+    parts.append(f"{told.tokens_per_second:,.0f} tokens/s")
+    if math.isfinite(told.seconds_left) and told.seconds_left > 0:
+        minutes, seconds = divmod(round(told.seconds_left), 60)
+        hours, minutes = divmod(minutes, 60)
+        parts.append(f"{hours}:{minutes:02}:{seconds:02} left")
+    return ", ".join(parts)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{value:.4f}" + (rf" \[{low:.4f}, {high:.4f}]" if math.isfinite(high) else "")

@@ -1,0 +1,188 @@
+"""`optviz lm` from the user's side: a model's life, what each command says, and what it refuses."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from optviz import language_model as lm
+from optviz.cli import app
+from optviz.terminal import visible
+
+SMALL = shlex.split(
+    "--preset shakespeare-cpu --width 8 --layers 1 --heads 2 --context 8 --batch-size 2 --warmup-steps 1"
+)
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """`command("list")`, with models in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("OPTVIZ_MODELS", str(tmp_path / "models"))
+    (tmp_path / "cats.txt").write_text("the cat sat on the mat. the dog sat on the cat.\n" * 40)
+    return lambda *words, **options: CliRunner().invoke(app, ["lm", *map(str, words)], **options)
+
+
+@pytest.fixture
+def trained(command):
+    for words in (["create", "cats", "--book", "cats.txt", "--steps", 3, *SMALL], ["train", "cats"]):
+        result = command(*words)
+        assert result.exit_code == 0, result.output
+    return command
+
+
+def test_the_life_of_a_model(command, tmp_path):
+    made = command("create", "cats", "--book", "cats.txt", "--steps", 4, "--validate-every", 2, *SMALL)
+    assert made.exit_code == 0, made.output
+    assert "read as utf-8" in made.output and "optviz lm train cats" in made.output
+    result = command("train", "cats", "--tensorboard", "curves")
+    assert result.exit_code == 0, result.output
+    assert "step 2: loss " in result.output and "Finished: all 4 steps are taken" in result.output
+    assert list((tmp_path / "curves").iterdir())
+    text = command("generate", "cats", "the ", "--length", 20, "--seed", 1)
+    assert text.exit_code == 0 and text.output.startswith("the ") and len(text.output) == 25
+    assert command("generate", "cats", "the ", "--length", 20, "--seed", 1).output == text.output
+    assert command("generate", "cats", "the ", "--length", 20, "--seed", 2).output != text.output
+    assert command("export", "cats", "cats.zip").exit_code == 0
+    assert "Imported as copy" in command("import", "cats.zip", "--name", "copy").output
+    assert command("generate", "copy", "the ", "--length", 20, "--seed", 1).output == text.output
+    listed = {row["name"]: row for row in json.loads(command("list", "--json").output)}
+    assert set(listed) == {"cats", "copy"}
+    assert listed["cats"]["steps"] == 4 and listed["cats"]["title"] == "cats"
+    assert "cats" in command("list").output
+    assert command("delete", "copy", input="n\n").exit_code == 1
+    assert command("delete", "copy", input="y\n").exit_code == 0
+    assert command("delete", "cats", "--yes").exit_code == 0
+    assert "There are no models" in command("list").output
+
+
+def test_create_takes_every_option(command, tmp_path):
+    words = "--tokenizer bpe --vocabulary 300 --positions rotary --dropout 0.1 --compute bfloat16 --feed-forward 12"
+    words += " --optimizer lion:learning_rate=0.001,weight_decay=0.5 --steps 5 --accumulation 2 --schedule linear"
+    words += " --final-rate 0.5 --clip-norm 0 --decay-vectors --seed 3 --validate-every 2 --save-every 3 --log-every 2"
+    words += " --sharpness --patience 4 --obey-should-stop --validation-share 0.2"
+    result = command("create", "cats", "--book", "cats.txt", *SMALL, *words.split())
+    assert result.exit_code == 0, result.output
+    model = lm.open_model("cats", tmp_path / "models")
+    sizes = {"positions": "rotary", "dropout": 0.1, "compute": "bfloat16", "feed_forward": 12, "context": 8}
+    assert sizes.items() <= model.config["model"].items()
+    training = {"optimizer": "lion", "steps": 5, "batch_size": 2, "accumulation": 2, "schedule": "linear"}
+    training |= {"hyperparameters": {"learning_rate": 0.001, "weight_decay": 0.5}, "warmup_steps": 1, "clip_norm": 0.0}
+    training |= {"final_rate": 0.5, "decay_vectors": True, "seed": 3, "validate_every": 2, "save_every": 3}
+    training |= {"log_every": 2, "sharpness": True, "patience": 4, "obey_should_stop": True}
+    assert model.config["training"] == training
+    assert model.config["about"]["validation_share"] == 0.2
+
+
+def test_the_default_book_needs_no_file(command):
+    result = command("create", "help", "--steps", 1, *SMALL)
+    assert result.exit_code == 0 and "Python's help topics" in result.output
+
+
+def test_an_encoding_is_told_and_can_be_named(command, tmp_path):
+    (tmp_path / "ru.txt").write_bytes(("Все счастливые семьи похожи друг на друга.\n" * 40).encode("cp1251"))
+    assert "read as cp1251" in command("create", "ru", "--book", "ru.txt", *SMALL).output
+    named = command("create", "ru2", "--book", "ru.txt", "--encoding", "koi8-r", *SMALL)
+    assert "read as koi8-r" in named.output
+
+
+def test_evaluate_tells_figures_with_intervals(trained, tmp_path):
+    result = trained("evaluate", "cats")
+    assert result.exit_code == 0, result.output
+    for figure in ("loss", "bits per byte", "perplexity"):
+        assert figure in result.output
+    assert result.output.count("[") == 3
+    told = json.loads(trained("evaluate", "cats", "--json").output)
+    assert f"{told['loss']:.4f}" in result.output
+    assert "this very book, all but its last 10 %" in trained("evaluate", "cats", "--book", "cats.txt").output
+    (tmp_path / "other.txt").write_text("the mat sat on the dog.\n")
+    other = trained("evaluate", "cats", "--book", "other.txt")
+    assert other.exit_code == 0 and "very book" not in other.output
+
+
+def test_self_play_saves_what_the_model_becomes(trained, tmp_path):
+    words = "self-play diversity cats --rounds 2 --texts 2 --prompt-tokens 2 --new-tokens 4 --validate-every 1"
+    result = trained(*words.split())
+    assert result.exit_code == 0, result.output
+    assert "round 1: reward" in result.output and "validation loss" in result.output
+    folder = tmp_path / "models" / "cats"
+    assert (folder / "self_play.csv").read_text().count("\n") == 3
+    assert lm.open_model("cats", tmp_path / "models").checkpoint("self-play").facts["step"] == 2
+    assert trained("generate", "cats", "the", "--which", "self-play").exit_code == 0
+    again = trained(*words.split(), "--which", "self-play")
+    assert again.exit_code == 0 and (folder / "self_play.csv").read_text().count("\n") == 3
+
+
+def test_verified_self_play_tells_the_exam_before_and_after(command):
+    words = "self-play verified --rounds 1 --warm-up-steps 2 --width 4 --layers 1 --tasks 2"
+    result = command(*words.split())
+    assert result.exit_code == 0, result.output
+    assert "exam after the warm-up: deduction" in result.output and "exam after self-play: deduction" in result.output
+    assert "round 0: new" in result.output
+
+
+@pytest.mark.parametrize("name", ["self-play controls", "self-play diversity", "train", "compare"])
+def test_every_command_says_what_it_does(command, name):
+    result = command(*name.split(), "--help")
+    assert result.exit_code == (2 if name == "compare" else 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("train nobody", "There are no models"),
+        ("create ../evil --book cats.txt", "A model's name has"),
+        ("create a --book none.txt", "No such file"),
+        ("create a --book .", "is a folder"),
+        ("create a --book cats.txt --optimizer adamw", "needs a learning_rate"),
+        ("create a --book cats.txt --optimizer adamx:learning_rate=1", "adamx"),
+        ("create a --book cats.txt --context 4000", "Take a longer text or a smaller context"),
+        ("create a --book cats.txt --tokenizer words", "Unknown tokenizer"),
+        ("create a --book cats.txt --preset big", "Unknown preset"),
+        ("import cats.txt", "is no model that optviz exported"),
+        ("generate a b --temperature 3", "temperature must be a number from 0 to 2"),
+    ],
+)
+def test_a_refusal_is_one_sentence(command, words, sentence):
+    result = command(*words.split())
+    assert result.exit_code == 2
+    assert sentence in result.stderr and result.stderr.startswith("optviz: ") and result.stderr.count("\n") == 1
+
+
+def test_a_model_without_weights_or_with_an_unknown_checkpoint_is_refused(command):
+    command("create", "cats", "--book", "cats.txt", *SMALL)
+    for words in (["generate", "cats"], ["generate", "cats", "--which", "../cats/best"], ["evaluate", "cats"]):
+        result = command(*words)
+        assert result.exit_code == 2 and result.stderr.count("\n") == 1, result.stderr
+
+
+def test_a_model_cannot_command_the_terminal():
+    assert visible("a\x1b[31m\x07\n\tb\x9b\x7f") == "a␛[31m␇\n\tb\ufffd␡"
+
+
+def test_ctrl_c_pauses_and_the_same_command_goes_on(command, tmp_path):
+    steps = ["--steps", 100_000, "--validate-every", 50_000, "--save-every", 50_000]
+    command("create", "cats", "--book", "cats.txt", *SMALL, *steps)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from optviz.cli import main; main()", "lm", "train", "cats"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+    )
+    curves = tmp_path / "models" / "cats" / "curves.csv"
+    deadline = time.monotonic() + 60
+    while not curves.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Paused after" in output and "optviz lm train cats goes on" in output
+    step = lm.open_model("cats", tmp_path / "models").checkpoint("last", ()).facts["step"]
+    assert f"Paused after {step} of 100000 steps" in output and step > 0
