@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -26,6 +26,7 @@ _NUM_CODES = 0x110000
 Tokens = Int[np.ndarray, " N"]
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """What all tokenizers can do. Texts are `str`, tokens (N,) int32 from 0 to `size` - 1."""
 
