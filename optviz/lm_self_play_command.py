@@ -65,7 +65,6 @@ def diversity(
 def verified(
     rounds: Annotated[int | None, typer.Option(min=1, help="How many rounds. Default: until Ctrl-C.")] = None,
     optimizer: Annotated[str, typer.Option(help="NAME:KEY=VALUE,KEY=VALUE of self-play.")] = "adam:learning_rate=3e-4",
-    warm_up_optimizer: Annotated[str, typer.Option(help="That of the warm-up.")] = "adamw:learning_rate=2e-3",
     warm_up_steps: Annotated[int, typer.Option(min=1, help="Steps of supervised learning before.")] = 3000,
     width: Annotated[int, typer.Option(min=4, help="Width of the model, a multiple of 4.")] = 128,
     layers: Annotated[int, typer.Option(min=1, help="Layers of the model.")] = 4,
@@ -85,10 +84,9 @@ def verified(
 
         settings = play.Settings(Transformer(len(ALPHABET), width, layers, 4, 4 * width, TEXT_LENGTH), leash=leash)
         exam = exams.make_exam(tasks, settings.num_operations + 1, seed + 1_000_003)
-        params = None
-        for learner, loss in _until(
-            is_asked, play.warm_up(settings, parse_optimizer(warm_up_optimizer), warm_up_steps, seed)
-        ):
+        params: Any = None
+        rule = play.warm_up_optimizer(settings.model, warm_up_steps)
+        for learner, loss in _until(is_asked, play.warm_up(settings, rule, warm_up_steps, seed)):
             params = learner.params
             console.print(f"warm-up step {int(learner.steps)}: loss {loss:.4f}", highlight=False)
         before = exams.sit_exam(settings.model, params, exam)

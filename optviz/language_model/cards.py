@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -23,12 +24,14 @@ def num_weights(model: Model) -> int:
 def figures(model: Model) -> dict[str, Any]:
     """How far training has come, as JSON data; None for what is not known yet.
 
-    `steps` taken at the last checkpoint, `seconds` spent until the last validation, and of the best validation
-    `best_step`, `validation_loss` in nats per token and `bits_per_byte`.
+    `steps` taken at the last checkpoint, or validation if there is none; `seconds` spent until the last validation, and
+    of the best validation `best_step`, `validation_loss` in nats per token and `bits_per_byte`.
     """
-    held = next((which for which in ("last", "best") if has_checkpoint(model.folder / which)), None)
-    found = {"steps": model.checkpoint(held, ()).facts["step"] if held else 0}
     table = read_curves(model.folder / VALIDATION)
+    if has_checkpoint(model.folder / "last"):
+        found = {"steps": model.checkpoint("last", ()).facts["step"]}
+    else:
+        found = {"steps": int(table["step"][-1]) if table else 0}
     if not table or not np.isfinite(table["validation_loss"]).any():
         return {**found, **dict.fromkeys(("seconds", "best_step", "validation_loss", "bits_per_byte"))}
     best = int(np.nanargmin(table["validation_loss"]))
@@ -57,8 +60,8 @@ publish the book may not publish the model either.
 
 
 def _sizes(model: Model) -> dict[str, Any]:
-    sizes = {name.replace("_", " "): value for name, value in model.config["model"].items()}
-    return {"weights": f"{num_weights(model):,}", **sizes}
+    sizes = dataclasses.asdict(model.transformer)
+    return {"weights": f"{num_weights(model):,}", **{name.replace("_", " "): value for name, value in sizes.items()}}
 
 
 def _text(model: Model) -> dict[str, Any]:
@@ -67,13 +70,24 @@ def _text(model: Model) -> dict[str, Any]:
         f"{split} part": f"{data[split]['tokens']:,} tokens, {data[split]['predicted_bytes']:,} bytes of UTF-8"
         for split in ("train", "validation")
     }
-    return {**{name.replace("_", " "): value for name, value in about.items()}, **counts}
+    return {**{heading: about[name] for name, heading in _ABOUT.items() if about.get(name)}, **counts}
+
+
+_ABOUT = {
+    "title": "title",
+    "num_bytes": "bytes of the file",
+    "sha256": "SHA-256 of the file",
+    "encoding": "encoding of the file",
+    "broken": "damaged characters",
+    "tokenizer": "tokenizer",
+    "validation_share": "share held out",
+}
 
 
 def _training(model: Model) -> dict[str, Any]:
     settings = model.settings.as_json()
     hyperparameters = settings.pop("hyperparameters")
-    rows = {"optimizer": settings.pop("optimizer"), **hyperparameters, **settings}
+    rows = {"optimizer": settings.pop("optimizer"), **dict(sorted(hyperparameters.items())), **settings}
     versions = environment()["versions"]
     written = ", ".join(f"{name} {version}" for name, version in versions.items())
     return {name.replace("_", " "): value for name, value in rows.items()} | {"card written by": written}

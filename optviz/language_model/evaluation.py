@@ -15,12 +15,12 @@ from optviz.language_model.tokenizers import tokenizer_from_json
 from surfaces.transformer import Transformer, Weights, text_loss
 
 _BLOCKS = 30
-# Student's 97.5 % points for 1 to 30 degrees of freedom.
-_STUDENT = (
+STUDENT = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
     *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
+"""The 97.5 % points of Student's distribution for 1 to 30 degrees of freedom."""
 
 Interval = tuple[float, float]
 
@@ -122,7 +122,7 @@ def _interval(mean: float, losses: Float[np.ndarray, " B"], shares: Float[np.nda
     if number < 2:
         return 0.0, math.inf
     variance = number / (number - 1) * np.sum((shares * (losses - mean)) ** 2)
-    half = _STUDENT[number - 2] * math.sqrt(variance)
+    half = STUDENT[number - 2] * math.sqrt(variance)
     return mean - half, mean + half
 
 

@@ -125,24 +125,22 @@ def sealed(files, **changes):
     return {"archive.json": canonical(index), **files}
 
 
-def changed(data, **changes):
-    return json.dumps({**json.loads(data), **changes}).encode()
+def changed(old, **changes):
+    return json.dumps({**json.loads(old), **changes}).encode()
 
 
-def refused(path, models, message=""):
-    with pytest.raises(ValueError, match=message) as caught:
+def refused(path, models, message="no model that optviz exported"):
+    with pytest.raises(ValueError, match=message):
         lm.import_model(path, models=models)
     assert not models.exists() or not list(models.iterdir())
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil.txt", "/etc/passwd", "best/../../evil", "C:\\evil", "weights.pkl", "config.json/", "", "CONFIG.JSON"],
+    ["../evil.txt", "/etc/passwd", "best/../../evil", "C:\\evil", "weights.pkl", "config.json/", "CONFIG.JSON"],
 )
 def test_no_name_but_the_known_ones_is_read(files, tmp_path, name):
-    with np.testing.suppress_warnings():
-        path = packed(tmp_path / "x.zip", [*files.items(), (name, b"x")])
+    path = packed(tmp_path / "x.zip", [*files.items(), (name, b"x")])
     refused(path, tmp_path / "models", "which no exported model has")
     assert {p.name for p in tmp_path.iterdir()} <= {"x.zip", "models"}
 
@@ -250,7 +248,7 @@ HUGE = {"width": 2**20, "feed_forward": 2**20, "vocabulary_size": 2**20}
         ("config.json", lambda d: changed(d, about={"x": float("nan")}), ""),
         ("tokenizer.json", lambda d: b'{"name": "pickle"}', "Unknown tokenizer"),
         ("tokenizer.json", lambda d: b'{"name": "bytes"}', "more tokens than its model"),
-        ("weights.safetensors", lambda d: d[:-4], "its weights have"),
+        ("weights.safetensors", lambda d: d[:-4], "no safetensors file"),
         ("weights.safetensors", lambda d: d + bytes(10**6), "its weights have"),
         ("weights.safetensors", lambda d: b"\x80\x04." + d[3:], ""),
         ("weights.safetensors", lambda d: d.replace(b"tokens", b"others"), ""),
@@ -260,7 +258,7 @@ HUGE = {"width": 2**20, "feed_forward": 2**20, "vocabulary_size": 2**20}
 )
 def test_a_hostile_part_is_refused(files, tmp_path, name, change, message):
     path = packed(tmp_path / "x.zip", sealed(files, **{name: change(files[name])}).items())
-    refused(path, tmp_path / "models", message)
+    refused(path, tmp_path / "models", message or "no model that optviz exported")
 
 
 @pytest.mark.parametrize(

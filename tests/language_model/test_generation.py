@@ -191,4 +191,4 @@ def test_a_prompt_needs_characters_that_are_known():
     with pytest.raises(ValueError, match="'Z' is not one of them"):
         generate(MODEL, WEIGHTS, LETTERS, "Z")
     with pytest.raises(ValueError, match="at least one token"):
-        written(GREEDY, ())
+        written(GREEDY, np.zeros(0, np.int32))

@@ -82,7 +82,7 @@ def test_byte_pairs_are_merged_in_the_order_of_their_frequency():
 
 def test_byte_pairs_have_every_byte_and_no_more_tokens_than_asked():
     assert train_tokenizer("bpe", TEXT, 256).size == 256
-    assert TRAINED["bpe"].size == 300
+    assert train_tokenizer("bpe", TEXT, 270).size == 270
     assert train_tokenizer("bpe", "ab", 5000).size == 256  # no pair comes twice
     assert {TRAINED["bpe"].to_bytes([i]) for i in range(256)} == {bytes([i]) for i in range(256)}
 
@@ -183,7 +183,7 @@ def test_what_cannot_be_is_refused(call, message):
         {"name": "bpe", "merges": ["a"]},
         {"name": "bpe", "merges": ["ab c"]},
         {"name": "bpe", "merges": ["道 a"]},
-        {"name": "bpe", "merges": [" ".join(["a" * 2**n] * 2) for n in range(40)]},
+        {"name": "bpe", "merges": [" ".join(["a" * 2**n] * 2) for n in range(10)]},
     ],
 )
 def test_a_hostile_document_is_refused(document):

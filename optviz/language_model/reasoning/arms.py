@@ -23,6 +23,7 @@ import typer
 from jaxtyping import Bool
 
 from optviz.arguments import parse_optimizer
+from optviz.language_model.evaluation import STUDENT
 from optviz.language_model.reasoning.buffers import Buffers
 from optviz.language_model.reasoning.exam import (
     Exam,
@@ -33,11 +34,9 @@ from optviz.language_model.reasoning.exam import (
     share,
     sit_exam,
 )
-from optviz.language_model.reasoning.play import Settings, random_buffers, self_play, warm_up
+from optviz.language_model.reasoning.play import Settings, random_buffers, self_play, warm_up, warm_up_optimizer
 from optviz.language_model.reasoning.proposers import FrozenProposer, Proposer, RandomProposer, propose
 from optviz.language_model.reasoning.tasks import ALPHABET, KINDS, TEXT_LENGTH, Kind
-from optviz.optimizers import optimizer as catalogue_optimizer
-from optviz.optimizers import schedules
 from optviz.terminal import one_sentence, prepare
 from surfaces.transformer import Transformer, Weights
 
@@ -113,8 +112,7 @@ def _gain(results: Sequence[Result], own: Sequence[Result]) -> str:
         basis = "over tasks; one seed"
     else:
         gains = np.array([after.mean() - start.mean() for after, start in pairs])
-        # Student's 97.5 % points for 1, 2, ... degrees of freedom.
-        student = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)[min(len(pairs), 10) - 2]
+        student = STUDENT[min(len(pairs) - 1, len(STUDENT)) - 1]
         mean, half = float(gains.mean()), student * float(gains.std(ddof=1)) / math.sqrt(len(gains))
         low, high, basis = mean - half, mean + half, f"over {len(pairs)} seeds"
     verdict = "significant" if low > 0 or high < 0 else "not significant"
@@ -185,8 +183,7 @@ def main(
     """Play, examine and compare; results are printed as they come."""
     with one_sentence((OSError, ValueError, TypeError)):
         model = Transformer(len(ALPHABET), width, layers, 4, 4 * width, TEXT_LENGTH)
-        rate = schedules.warmup_cosine_decay_schedule(0.0, 3e-3 * math.sqrt(64 / width), 100, max(warm_up_steps, 101))
-        warm = catalogue_optimizer("adamw", learning_rate=rate)
+        warm = warm_up_optimizer(model, warm_up_steps)
         plan = Plan(Settings(model, leash=leash), warm, parse_optimizer(optimizer), warm_up_steps, 60 * minutes)
         results: list[Result] = []
         for seed in range(seeds):

@@ -13,6 +13,7 @@ gradient is plain REINFORCE.
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ from optviz.language_model.reasoning.language import Refusal, count_operations
 from optviz.language_model.reasoning.proposers import Proposal, Proposer, propose
 from optviz.language_model.reasoning.rewards import advantages, proposal_reward, solution_reward
 from optviz.language_model.reasoning.tasks import ALPHABET, KINDS, TEXT_LENGTH, Kind, Task, judge, random_task, request
+from optviz.optimizers import OptimizerSpec, optimizer, schedules
 from surfaces.transformer import Transformer, Weights
 
 _WARM_UP_BLOCK = 20
@@ -78,6 +80,13 @@ class Round(NamedTuple):
     buffers: Buffers
     proposals: Sequence[Proposal]
     figures: Mapping[str, float]
+
+
+def warm_up_optimizer(model: Transformer, num_steps: int) -> OptimizerSpec:
+    """What the warm-up is done with: AdamW, the rate rising to 0.003 √(64 / width), then falling as a cosine to 0."""
+    highest = 3e-3 * math.sqrt(64 / model.width)
+    rate = schedules.warmup_cosine_decay_schedule(0.0, highest, 100, max(num_steps, 101))
+    return optimizer("adamw", learning_rate=rate)
 
 
 def warm_up(
