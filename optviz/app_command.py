@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,9 @@ def app(
     open_browser: Annotated[bool, typer.Option("--open", help="Open a browser.")] = False,
     no_token: Annotated[bool, typer.Option("--no-token", help="Let anyone in who reaches the address.")] = False,
     allow_host: Annotated[list[str] | None, typer.Option(help="Another name of this machine. Repeatable.")] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="The folder of language models.", envvar="OPTVIZ_MODELS", file_okay=False)
+    ] = None,
 ) -> None:
     """Serve the playground, sweeps and the catalogue to a browser, on this machine alone unless --host says more."""
     with one_sentence((ValueError, OSError)):
@@ -30,7 +34,9 @@ def app(
         )
         if access.token is None and not security.is_loopback(host):
             console.print("Anyone who reaches this address may use it: --no-token was given.", style="yellow")
-        server.serve(host, port, access, open_browser)
+        server.serve(host, port, access, open_browser, models)
+        if server.is_training(models):
+            console.print("What was being trained goes on without the app; `optviz app` shows it again.")
 
 
 def require_free(host: str, port: int) -> None:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
 from optviz import language_model as lm
-from optviz import lm_self_play_command
+from optviz import lm_compare_command, lm_report, lm_self_play_command
 from optviz.arguments import parse_spec
 from optviz.lm_self_play_command import REFUSALS
 from optviz.manifest import json_number
 from optviz.terminal import console, interruptible, needing, one_sentence, visible
-
-if TYPE_CHECKING:
-    from optviz.language_model.training import Progress as Told
 
 app = typer.Typer(
     help="Small language models: trained on a book by any optimizer, and left to play.", no_args_is_help=True
@@ -71,7 +62,9 @@ def create(
         int | None, typer.Option(help="End after so many validations without a new best; 0: never.")
     ] = None,
     obey_should_stop: Annotated[bool | None, typer.Option(help="End when the optimizer says so.")] = None,
-    validation_share: Annotated[float, typer.Option(help="The share of the text that is held out.")] = 0.1,
+    validation_share: Annotated[
+        float | None, typer.Option(help="The share of the text held out. Default: 0.1, at most a million characters.")
+    ] = None,
     models: Models = None,
 ) -> None:
     """Make a model for a book: a preset, but for what is said. `optviz lm train NAME` trains it."""
@@ -108,7 +101,7 @@ def create(
             validation_share=validation_share,
             models=models,
         )
-        _print_made(made, read)
+        lm_report.print_made(made, read)
 
 
 @app.command()
@@ -120,14 +113,14 @@ def train(
     """Train a model to its last step, from where it stands. Ctrl-C pauses: the same command goes on."""
     with one_sentence(REFUSALS), needing("lm"), interruptible() as is_asked:
         model = lm.open_model(name, models)
-        with _watched(model) as on_progress:
+        with lm_report.watched(model) as on_progress:
             last = lm.train(model, on_progress, is_asked, tensorboard)
     if last.event == "paused":
-        console.print(f"Paused after {last.step} of {last.steps} steps; optviz lm train {escape(name)} goes on.")
+        told = f"Paused after {last.step} of {last.steps} steps; optviz lm train {escape(name)} goes on."
+        console.print(told, soft_wrap=True)
         raise typer.Exit(130)
-    console.print(
-        f"{last.event.capitalize()}: {last.reason}. Its best weights write: optviz lm generate {escape(name)}"
-    )
+    told = f"{last.event.capitalize()}: {last.reason}. Its best weights write: optviz lm generate {escape(name)}"
+    console.print(told, soft_wrap=True)
 
 
 @app.command()
@@ -147,8 +140,7 @@ def generate(
     with one_sentence(REFUSALS), needing("lm"):
         sampling = lm.Sampling(length, temperature, top_k, top_p, repetition_penalty, seed)
         model = lm.open_model(name, models)
-        tokenizer = lm.tokenizer_from_json(model.tokenizer_json)
-        pieces = lm.stream(model.transformer, model.weights(which), tokenizer, prompt, sampling)
+        pieces = lm.stream(model.transformer, model.weights(which), model.tokenizer, prompt, sampling)
         typer.echo(visible(prompt), nl=False)
         for piece in pieces:
             typer.echo(visible(piece), nl=False)
@@ -174,12 +166,8 @@ def evaluate(
         return
     if read is not None and read.sha256 == model.config["about"].get("sha256"):
         share = 100 * model.config["about"].get("validation_share", 0)
-        console.print(f"The model was trained on this very book, all but its last {share:g} %.")
-    console.print(f"loss          {_with_interval(result.loss, result.loss_interval)} nats per token", highlight=False)
-    bits = _with_interval(result.bits_per_byte, result.bits_per_byte_interval)
-    console.print(f"bits per byte {bits}", highlight=False)
-    console.print(f"perplexity    {_with_interval(result.perplexity, result.perplexity_interval)}", highlight=False)
-    console.print(f"{result.num_predicted:,} tokens, {result.num_bytes:,} bytes", highlight=False)
+        console.print(f"The model was trained on this very book, all but its last {share:.3g} %.")
+    lm_report.print_evaluation(result)
 
 
 @app.command("list")
@@ -188,14 +176,19 @@ def list_(
 ) -> None:
     """List the models: what they read, how large they are, how far they have come."""
     with one_sentence(REFUSALS), needing("lm"):
-        found = lm.list_models(models)
-        rows = [{"name": model.name, **model.config["about"], **lm.figures(model)} for model in found]
+        known, damaged = lm_report.told_models(models)
         if as_json:
+            rows = [{"name": model.name, **model.config["about"], **figures} for model, figures in known]
+            rows += [{"name": bad, "damaged": reason} for bad, reason in damaged.items()]
             typer.echo(json.dumps(rows, indent=2))
-        elif found:
-            console.print(model_table(found))
-        else:
-            console.print(f"There are no models in {lm.models_folder(models)}. optviz lm create NAME makes one.")
+            return
+        if known:
+            console.print(lm_report.model_table(known))
+        elif not damaged:
+            where = escape(str(lm.models_folder(models)))
+            console.print(f"There are no models in {where}. optviz lm create NAME makes one.", soft_wrap=True)
+        for bad, reason in damaged.items():
+            console.print(f"[red]{escape(bad)}[/red] cannot be used: {escape(reason)}", soft_wrap=True)
 
 
 @app.command()
@@ -231,74 +224,11 @@ def delete(
 ) -> None:
     """Delete a model with all that it has learnt."""
     with one_sentence(REFUSALS), needing("lm"):
-        folder = lm.open_model(name, models).folder
+        folder = lm.folder_of(name, models)
         if not yes:
             typer.confirm(f"Delete {folder} for ever?", abort=True)
         lm.delete_model(name, models)
         console.print(f"Deleted {escape(str(folder))}", soft_wrap=True)
 
 
-def model_table(models: list[lm.Model]) -> Table:
-    """The models, a line each."""
-    table = Table(box=box.SIMPLE_HEAD, title=f"{len(models)} models", title_justify="left", show_edge=False)
-    for heading in ("name", "book", "tokenizer"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("weights", "steps", "validation\nloss", "bits\nper byte"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for model in models:
-        about, known = model.config["about"], lm.figures(model)
-        told = (visible(str(about.get(name, "-"))) for name in ("title", "tokenizer"))
-        steps = f"{known['steps']} / {model.settings.steps}"
-        numbers = (_number(known[name]) for name in ("validation_loss", "bits_per_byte"))
-        table.add_row(model.name, *map(escape, told), f"{lm.num_weights(model):,}", steps, *numbers)
-    return table
-
-
-def _print_made(model: lm.Model, book: lm.Book) -> None:
-    tokens = {split: model.config["data"][split]["tokens"] for split in ("train", "validation")}
-    console.print(
-        f"{escape(visible(book.title))}: {len(book.text):,} characters, read as {book.encoding}; "
-        f"{tokens['train']:,} tokens to learn from, {tokens['validation']:,} held out.",
-        soft_wrap=True,
-    )
-    if book.broken:
-        console.print(f"{book.broken} characters of the file are damaged; U+FFFD stands for them.", style="yellow")
-    console.print(f"{lm.num_weights(model):,} weights in {escape(str(model.folder))}", soft_wrap=True)
-    console.print(f"Train it: optviz lm train {escape(model.name)}")
-
-
-@contextlib.contextmanager
-def _watched(model: lm.Model) -> Iterator[Callable[[Told], None]]:
-    """A bar where there is a terminal, else a line for each validation."""
-    if not console.is_terminal:
-        yield lambda told: console.print(f"step {told.step}: {_told(told)}") if told.event else None
-        return
-    columns = (BarColumn(bar_width=12), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("compiling", total=model.settings.steps)
-
-        def show(told: Told) -> None:
-            bar.update(task, completed=told.step, description=_told(told))
-            if told.event == "validated":
-                bar.print(f"step {told.step}: validation loss {told.validation_loss:.4f}", highlight=False)
-
-        yield show
-
-
-def _told(told: Told) -> str:
-    parts = [f"loss {told.loss:.3f}", f"validation {told.validation_loss:.3f}", f"{told.bits_per_byte:.3f} bits/byte"]
-    parts.append(f"{told.tokens_per_second:,.0f} tokens/s")
-    if math.isfinite(told.seconds_left) and told.seconds_left > 0:
-        minutes, seconds = divmod(round(told.seconds_left), 60)
-        hours, minutes = divmod(minutes, 60)
-        parts.append(f"{hours}:{minutes:02}:{seconds:02} left")
-    return ", ".join(parts)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _with_interval(value: float, interval: tuple[float, float]) -> str:
-    low, high = interval
-    return f"{value:.4f}" + (rf" \[{low:.4f}, {high:.4f}]" if math.isfinite(high) else "")
+app.command("compare")(lm_compare_command.compare)

@@ -25,6 +25,8 @@ def one_sentence(kinds: tuple[type[Exception], ...] = (ValueError, TypeError, OS
     """Turn an error about the user's input into one sentence on stderr and exit code 2."""
     try:
         yield
+    except BrokenPipeError:  # `optviz ... | head` has read enough
+        raise
     except kinds as error:
         reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else error
         errors.print(f"[bold red]optviz:[/bold red] {escape(str(reason))}", soft_wrap=True, highlight=False)

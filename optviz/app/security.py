@@ -11,7 +11,7 @@ import http.cookies
 import ipaddress
 import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -80,9 +80,11 @@ def _own_names() -> tuple[str, ...]:
     return (name, *sorted(addresses), *sorted(f"[{a}]" for a in addresses if ":" in a))
 
 
-def guarded(app: ASGIApp, access: Access, max_body: int = MAX_BODY) -> ASGIApp:
-    """`app` behind every check, the cheapest first."""
-    app = LimitedBody(app, max_body)
+def guarded(
+    app: ASGIApp, access: Access, max_body: int = MAX_BODY, uploads: Mapping[str, int] | None = None
+) -> ASGIApp:
+    """`app` behind every check, the cheapest first; `uploads` are the paths with a limit on bodies of their own."""
+    app = LimitedBody(app, max_body, uploads)
     app = SameOrigin(app)
     if access.token is not None:
         app = Token(app, access.token)
@@ -179,33 +181,37 @@ def _cookie(headers: Headers) -> str | None:
 
 
 class LimitedBody:
-    """Refuses a body beyond `limit` bytes, whatever its length claims to be, chunked ones included."""
+    """Refuses a body beyond `limit` bytes, whatever its length claims to be, chunked ones included.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self.app, self.limit = app, limit
+    A path of `others`, which takes files, has its own limit.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, others: Mapping[str, int] | None = None) -> None:
+        self.app, self.limit, self.others = app, limit, dict(others or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         claimed = Headers(scope=scope).get("content-length", "0")
-        if not claimed.isdecimal() or int(claimed[:20]) > self.limit:
-            await self._refuse(scope, receive, send)
+        limit = self.others.get(scope["path"], self.limit)
+        if not claimed.isdecimal() or int(claimed[:20]) > limit:
+            await self._refuse(scope, receive, send, limit)
             return
-        await self._count(scope, receive, send)
+        await self._count(scope, receive, send, limit)
 
-    async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _count(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         received, answered, refused = 0, False, False
 
         async def counted() -> Message:
             nonlocal received, refused
             message = await receive()
             received += len(message.get("body", b""))
-            if received <= self.limit:
+            if received <= limit:
                 return message
             if not (answered or refused):
                 refused = True
-                await self._refuse(scope, receive, send)
+                await self._refuse(scope, receive, send, limit)
             return {"type": "http.disconnect"}
 
         async def noted(message: Message) -> None:
@@ -220,8 +226,8 @@ class LimitedBody:
             if not refused:  # to the application, a refused request is one that broke off
                 raise
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _refuse(scope, receive, send, 413, f"A request may have at most {self.limit} bytes.")
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        await _refuse(scope, receive, send, 413, f"A request may have at most {limit} bytes.")
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, sentence: str) -> None:

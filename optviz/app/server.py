@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import mimetypes
 import os
@@ -23,12 +24,18 @@ from optviz.app import (
     catalogue_page,
     glossary_page,
     guide_page,
+    lm_api,
+    model_page,
+    models_page,
     playground_page,
     regularisation_page,
     security,
     sweep_page,
+    verified_page,
 )
+from optviz.app.library import Library
 from optviz.app.work import Workers
+from optviz.language_model import jobs
 from optviz.optimizers import CATALOGUE
 
 _STATIC = Path(__file__).parent / "static"
@@ -45,12 +52,25 @@ _DRAWN = 30.0
 """Seconds in which a formula is drawn at the latest, Matplotlib being loaded for the first one."""
 
 
-def add_pages(workers: Workers) -> None:
-    """Register every page with NiceGUI."""
+def add_pages(workers: Workers, shelf: Library | None = None) -> None:
+    """Register every page with NiceGUI; those of language models show the models of `shelf`, or the user's own."""
+    models = shelf or Library(workers)
 
     @ui.page("/sweep")
     def _sweep(request: Request) -> None:
         sweep_page.sweep_page(request, workers)
+
+    @ui.page("/models")
+    def _models(request: Request) -> None:
+        models_page.models_page(request, models)
+
+    @ui.page("/models/model/{name}", response_timeout=_DRAWN)
+    async def _model(request: Request, name: str) -> None:
+        await model_page.model_page(request, name, models)
+
+    @ui.page("/models/verified")
+    def _verified(request: Request) -> None:
+        verified_page.verified_page(request, models)
 
     ui.page("/")(playground_page.playground_page)
     ui.page("/surface")(playground_page.own_surface_page)
@@ -62,19 +82,24 @@ def add_pages(workers: Workers) -> None:
     ui.page("/guide")(guide_page.guide_page)
 
 
-def create_app(access: security.Access | None = None) -> ASGIApp:
+def create_app(access: security.Access | None = None, models: Path | None = None) -> ASGIApp:
     """The whole application, behind its guard. One for a process: NiceGUI has one set of pages."""
     workers = Workers()
+    shelf = Library(workers, models)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        watch = asyncio.create_task(shelf.watch())
         yield
+        watch.cancel()
         workers.close()
+        shelf.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(api.routes(workers))
+    app.include_router(lm_api.routes(shelf))
     app.get("/static/{name}")(static_file)
-    add_pages(workers)
+    add_pages(workers, shelf)
     # Little is kept for a visitor: no storage on disk, a short history to resend, and nothing once the page has gone.
     ui.run_with(
         app,
@@ -86,7 +111,7 @@ def create_app(access: security.Access | None = None) -> ASGIApp:
         show_welcome_message=False,
     )
     core.app.config.socket_io_js_transports = ["websocket"]
-    return security.guarded(app, access or security.Access())
+    return security.guarded(app, access or security.Access(), uploads=lm_api.UPLOADS)
 
 
 async def static_file(name: str) -> FileResponse:
@@ -99,14 +124,18 @@ async def static_file(name: str) -> FileResponse:
     return FileResponse(FILES[name] / name, media_type=kind, headers={"cache-control": "no-cache"})
 
 
-def serve(host: str, port: int, access: security.Access, open_browser: bool = False) -> None:
+def serve(
+    host: str, port: int, access: security.Access, open_browser: bool = False, models: Path | None = None
+) -> None:
     """Serve until interrupted.
 
     Raises:
       OSError: if the address is taken.
     """
+    # An accelerator is shared with the processes that train.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     config = uvicorn.Config(
-        create_app(access),
+        create_app(access, models),
         host=host,
         port=port,
         log_level="warning",
@@ -123,6 +152,14 @@ def serve(host: str, port: int, access: security.Access, open_browser: bool = Fa
     # Uvicorn ends well, and then raises the signal again: Python is to end well too, and give back its semaphores.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     uvicorn.Server(config).run()
+
+
+def is_training(models: Path | None) -> bool:
+    """Whether a worker goes on after the server, which it does not need."""
+    try:
+        return jobs.is_held(jobs.device_lock(0, models))
+    except ValueError:  # no file locks, no workers
+        return False
 
 
 def address(host: str, port: int, access: security.Access) -> str:

@@ -36,6 +36,7 @@ PAGES = (
     Link("/", _("Playground")),
     Link("/sweep", _("Sweep")),
     Link("/surface", _("Your own surface")),
+    Link("/models", _("Language models")),
     Link("/catalogue", _("Catalogue")),
     Link("/glossary", _("Glossary")),
     Link("/guide", _("Guide")),

@@ -4,8 +4,7 @@
 
     model = lm.create_from_book("mine", lm.read_book("book.txt"), "shakespeare-cpu")
     lm.train(model, on_progress=print)
-    tokenizer = lm.tokenizer_from_json(model.tokenizer_json)
-    print(lm.generate(model.transformer, model.weights(), tokenizer, "Once upon a time"))
+    print(lm.generate(model.transformer, model.weights(), model.tokenizer, "Once upon a time"))
 
 Every name is loaded when it is first used.
 """
@@ -29,7 +28,9 @@ if TYPE_CHECKING:
         Model,
         create_model,
         delete_model,
+        folder_of,
         list_models,
+        model_names,
         models_folder,
         open_model,
     )
@@ -59,9 +60,11 @@ _HOMES = {
     "evaluate": "evaluation",
     "export_model": "archive",
     "figures": "cards",
+    "folder_of": "models",
     "generate": "generation",
     "import_model": "archive",
     "list_models": "models",
+    "model_names": "models",
     "models_folder": "models",
     "num_weights": "cards",
     "open_model": "models",
@@ -99,9 +102,11 @@ __all__ = [
     "evaluate",
     "export_model",
     "figures",
+    "folder_of",
     "generate",
     "import_model",
     "list_models",
+    "model_names",
     "models_folder",
     "num_weights",
     "open_model",

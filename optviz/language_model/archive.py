@@ -5,7 +5,8 @@ config.json, tokenizer.json, weights.safetensors
 card.md, curves.csv, validation.csv
 
 A file from elsewhere may be hostile: only these names are read, none longer than it can be, nothing is unpacked, and
-every part is understood before a folder is made. The book does not travel, only what is said of it.
+every part is understood before a folder is made. The card is for readers: an imported model gets one of its own. The
+book does not travel, only what is said of it.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ import numpy as np
 
 from optviz.folders import scratch_folder
 from optviz.language_model import models as folders
-from optviz.language_model.cards import card
+from optviz.language_model.cards import card, write_card
 from optviz.language_model.checkpoints import canonical, write_checkpoint, write_whole
+from optviz.language_model.configs import NOT_UNDERSTOOD, reason_of, understood
 from optviz.language_model.curves import CURVES, VALIDATION, read_curves
 from optviz.language_model.models import Model
-from optviz.language_model.settings import TrainingSettings
 from optviz.language_model.tokenizers import tokenizer_from_json
 from optviz.optimizers import load_state_dict
 from surfaces.transformer import Transformer
@@ -39,15 +40,15 @@ _INDEX, _WEIGHTS = "archive.json", "weights.safetensors"
 _LIMITS = {
     _INDEX: 10**6,
     "config.json": 10**6,
-    "tokenizer.json": 10**8,
+    "tokenizer.json": 2 * 10**7,
     "card.md": 10**6,
-    CURVES: 10**9,
-    VALIDATION: 10**8,
-    _WEIGHTS: 4 * 10**9,
+    CURVES: 3 * 10**8,
+    VALIDATION: 10**7,
+    _WEIGHTS: 4 * 10**9,  # never packed, so that these are bytes of the archive too
 }
 """Bytes that a file of an archive has at most."""
 _NEEDED = (_INDEX, "config.json", "tokenizer.json", _WEIGHTS)
-_MOST_LAYERS = 1000
+_TOKEN_BYTES = 1000  # that a token takes at most in a tokenizer's JSON data
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same model gives the same file
 
 
@@ -61,7 +62,7 @@ def export_model(model: Model, path: str | Path, which: str = "best") -> Path:
     Args:
       model: that has been trained.
       path: of the file.
-      which: the checkpoint, `best` or `last`.
+      which: the checkpoint, `best`, `last` or `self-play`.
 
     Raises:
       ValueError: for another ending.
@@ -93,24 +94,29 @@ def import_model(path: str | Path, name: str | None = None, models: str | Path |
         index, config = _json_object(files.pop(_INDEX)), _json_object(files["config.json"])
         _require_sums(index, files)
         facts = _checked_facts(index)
-        transformer = _understood(config)
+        transformer = understood(config)
+        if len(files["tokenizer.json"]) > _TOKEN_BYTES * (transformer.vocabulary_size + 1):
+            raise ValueError("its tokenizer has more tokens than its model")
         tokenizer = tokenizer_from_json(_json_object(files["tokenizer.json"]))
         if tokenizer.size > transformer.vocabulary_size:
             raise ValueError("its tokenizer has more tokens than its model")
+        described = canonical(tokenizer.to_json())
+        if hashlib.sha256(described).hexdigest() != config["tokenizer"]:
+            raise ValueError("its tokenizer is not that of its config.json")
         arrays = _checked_weights(transformer, files[_WEIGHTS])
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
-        raise ValueError(f"{Path(path).name} is no model that optviz exported: {reason}.") from None
+    except NOT_UNDERSTOOD as error:
+        raise ValueError(f"{Path(path).name} is no model that optviz exported: {reason_of(error)}.") from None
     folder = folders.new_folder(index["name"] if name is None else name, models)
-    written = {"config.json": canonical(config), "tokenizer.json": canonical(tokenizer.to_json())}
-    written |= {name: data for name, data in files.items() if name in ("card.md", CURVES, VALIDATION)}
+    written = {"config.json": canonical(config), "tokenizer.json": described}
+    written |= {name: data for name, data in files.items() if name in (CURVES, VALIDATION)}
     with scratch_folder(folder.parent) as scratch:
         for file, data in written.items():
             write_whole(scratch / file, data)
         write_checkpoint(scratch / "best", Model(scratch, config).identity, facts, weights=arrays)
         _require_curves(scratch, Path(path).name)
         scratch.rename(folder)
-    return Model(folder, config)
+    write_card(made := Model(folder, config))
+    return made
 
 
 def _zipped(model: Model, which: str) -> bytes:
@@ -120,12 +126,11 @@ def _zipped(model: Model, which: str) -> bytes:
     files = {
         "config.json": canonical(dict(model.config)),
         "tokenizer.json": canonical(model.tokenizer_json),
-        "card.md": card(model).encode(),
+        "card.md": card(model, which).encode(),
         _WEIGHTS: save(checkpoint.arrays["weights"]),
     }
-    files |= {
-        name: (model.folder / name).read_bytes() for name in (CURVES, VALIDATION) if (model.folder / name).exists()
-    }
+    curves = () if which == "self-play" else (CURVES, VALIDATION)  # theirs are those of the weights before
+    files |= {name: _whole_lines(model.folder / name) for name in curves if (model.folder / name).exists()}
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     index = {"format": FORMAT, "name": model.name, "checkpoint": which, "facts": checkpoint.facts, "sha256": sums}
     target = io.BytesIO()
@@ -134,6 +139,12 @@ def _zipped(model: Model, which: str) -> bytes:
             kind = zipfile.ZIP_STORED if name == _WEIGHTS else zipfile.ZIP_DEFLATED  # weights do not get smaller
             archive.writestr(zipfile.ZipInfo(name, _DATE), data, kind)
     return target.getvalue()
+
+
+def _whole_lines(path: Path) -> bytes:
+    """A table without a last line that is being written, or that a killed run left unfinished."""
+    data = path.read_bytes()
+    return data[: data.rfind(b"\n") + 1]
 
 
 def _pickled(model: Model, which: str) -> bytes:
@@ -169,7 +180,8 @@ def _require_harmless(member: zipfile.ZipInfo) -> None:
         raise ValueError(f"it holds {name[:80]!r}, which no exported model has")
     if member.file_size > _LIMITS[name]:
         raise ValueError(f"its {name} would have {member.file_size} bytes, more than the {_LIMITS[name]} it may have")
-    if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    kinds = (zipfile.ZIP_STORED,) if name == _WEIGHTS else (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if member.flag_bits & 1 or member.compress_type not in kinds:
         raise ValueError(f"its {name} is encrypted, or packed in a way that is not read")
 
 
@@ -198,8 +210,8 @@ def _require_sums(index: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
 
 
 def _checked_facts(index: Mapping[str, Any]) -> dict[str, Any]:
-    """What the checkpoint said, as `train` writes it."""
-    facts = index["facts"]
+    """What the checkpoint said, as `train` writes it, and nothing else."""
+    facts = {name: index["facts"][name] for name in ("step", "since_best", "seconds", "best_loss")}
     whole, numbers = (facts["step"], facts["since_best"]), (facts["seconds"], facts["best_loss"])
     if not all(isinstance(n, int) and n >= 0 for n in whole) or not all(_is_number(n) for n in numbers):
         raise ValueError("what it says of its training is not understood")
@@ -208,23 +220,6 @@ def _checked_facts(index: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and math.isfinite(value))
-
-
-def _understood(config: Mapping[str, Any]) -> Transformer:
-    """The sizes in a `config.json`, all of which is as `create_model` writes it."""
-    sizes = config["model"]
-    if not isinstance(sizes.get("layers"), int) or sizes["layers"] > _MOST_LAYERS:
-        raise ValueError(f"a model of more than {_MOST_LAYERS} layers is not read")
-    transformer = Transformer(**sizes)
-    TrainingSettings.from_json(config["training"])
-    for split in ("train", "validation"):
-        about = config["data"][split]
-        if not all(isinstance(about[name], int) and about[name] > 0 for name in ("tokens", "predicted_bytes")):
-            raise ValueError(f"what it says of its {split} text is not understood")
-    if config.get("format") != folders.FORMAT or not isinstance(config["about"], dict):
-        raise ValueError(f"its config.json is not in the format {folders.FORMAT!r}")
-    canonical(config)
-    return transformer
 
 
 def _checked_weights(transformer: Transformer, data: bytes) -> dict[str, np.ndarray]:
@@ -247,7 +242,8 @@ def _checked_weights(transformer: Transformer, data: bytes) -> dict[str, np.ndar
 
 def _require_curves(folder: Path, name: str) -> None:
     try:
-        for curves in (CURVES, VALIDATION):
-            read_curves(folder / curves)
-    except (ValueError, IndexError):
+        for path in (folder / curves for curves in (CURVES, VALIDATION)):
+            if path.exists() and ("step" not in read_curves(path) or not path.read_bytes().endswith(b"\n")):
+                raise ValueError
+    except ValueError:
         raise ValueError(f"{name} is no model that optviz exported: its curves are not understood.") from None

@@ -19,6 +19,7 @@ from typing import Any
 
 MAX_BYTES = 200_000_000
 """The longest file that is read."""
+_MOST_HELD_OUT = 1_000_000  # characters
 _SAMPLE_BYTES = 50_000  # from which an encoding is guessed
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -29,6 +30,7 @@ _MARKS = (
 )
 # No text has these, but for tabs, ends of lines and pages, and the mark with which DOS ended a file.
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0e-\x19\x1b-\x1f\x7f\ufffe\uffff]")
+_HALF = re.compile("[\ud800-\udfff]")
 _MOST_STRANGE = 1 / 1000  # the share of such characters, or of broken ones, above which it is no text
 
 
@@ -66,8 +68,9 @@ def read_book(path: str | Path, encoding: str | None = None) -> Book:
       OSError: if it cannot be read.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"A book is one text file, {path} is a folder. Give the file.")
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a device or a pipe"  # which may never end
+        raise ValueError(f"A book is one text file, {path} is {kind}. Give the file.")
     if (size := path.stat().st_size) > MAX_BYTES:
         raise ValueError(f"A book has at most {MAX_BYTES // 10**6} MB, {path.name} has {size / 1e6:.0f}. Give a part.")
     return decode_book(path.read_bytes(), path.stem, encoding)
@@ -83,6 +86,8 @@ def decode_book(data: bytes, title: str, encoding: str | None = None) -> Book:
         raise ValueError(f"The book {title} is empty: it has no text.")
     if sum(1 for _ in _NO_TEXT.finditer(text)) > _MOST_STRANGE * len(text):
         raise ValueError(f"{title} is no text but binary: read as {known} it is full of control characters.")
+    if _HALF.search(text):
+        raise ValueError(f"Read as {known}, {title} has halves of characters (lone surrogates). Name another encoding.")
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return Book(title, lines, codecs.lookup(known).name, len(data), hashlib.sha256(data).hexdigest(), broken)
 
@@ -95,12 +100,21 @@ def default_book() -> Book:
     return decode_book(text.encode(), "Python's help topics")
 
 
-def split(text: str, validation_share: float = 0.1) -> tuple[str, str]:
-    """The first part of a text, to learn from, and the last `validation_share` of its characters, to be held out."""
-    if not 0 < validation_share < 1:
-        raise ValueError(f"The validation part is a share between 0 and 1 of the text, got {validation_share}.")
-    cut = int((1 - validation_share) * len(text))
+def split(text: str, validation_share: float | None = None) -> tuple[str, str]:
+    """The first part of a text, to learn from, and the last `validation_share` of its characters, to be held out.
+
+    By default that is a tenth, but at most a million characters: more would cost time, and tell hardly more.
+    """
+    share = default_share(text) if validation_share is None else validation_share
+    if not 0 < share < 1:
+        raise ValueError(f"The validation part is a share between 0 and 1 of the text, got {share}.")
+    cut = int((1 - share) * len(text))
     return text[:cut], text[cut:]
+
+
+def default_share(text: str) -> float:
+    """The share of a text that is held out where nobody says another."""
+    return min(0.1, _MOST_HELD_OUT / max(len(text), 1))
 
 
 def _named_encoding(data: bytes) -> str | None:

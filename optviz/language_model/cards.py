@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from optviz.language_model.checkpoints import has_checkpoint
+from optviz.language_model.checkpoints import has_checkpoint, write_whole
 from optviz.language_model.curves import VALIDATION, read_curves
 from optviz.language_model.models import Model
 from optviz.manifest import environment
@@ -39,17 +39,27 @@ def figures(model: Model) -> dict[str, Any]:
     return found | {name: float(table[name][best]) for name in ("validation_loss", "bits_per_byte")}
 
 
-def card(model: Model) -> str:
-    """The model's card in Markdown: sizes, text, training, figures, use and limits."""
-    parts = {"Model": _sizes(model), "Text": _text(model), "Training": _training(model), "Figures": _figures(model)}
+def card(model: Model, which: str = "best") -> str:
+    """The model's card in Markdown: sizes, text, training, figures, use and limits.
+
+    `which` are the weights that travel with it. Those of self-play have no figures of training.
+    """
+    parts = {"Model": _sizes(model), "Text": _text(model), "Training": _training(model)}
+    parts["Figures"] = {"checkpoint": which} | ({} if which == "self-play" else _figures(model))
     tables = "".join(f"\n## {heading}\n\n{_table(rows)}" for heading, rows in parts.items())
-    return f"# {model.name}\n\nA small language model, trained with optviz on one book.\n{tables}{_USE}"
+    return f"# {_cell(model.name)}\n\nA small language model, trained with optviz on one book.\n{tables}{_USE}"
+
+
+def write_card(model: Model) -> None:
+    """Write `card.md` into the model's folder."""
+    write_whole(model.folder / "card.md", card(model).encode())
 
 
 _USE = """
 ## Use
 
-    optviz lm import THIS_FILE.zip --name NAME
+    optviz lm export NAME FILE.zip
+    optviz lm import FILE.zip --name NAME
     optviz lm generate NAME "Once upon a time"
 
 ## Limits
@@ -103,7 +113,7 @@ def _figures(model: Model) -> dict[str, Any]:
         "best step": found["best_step"],
         "validation loss there": f"{loss:.4f} nats per token, on the whole validation part",
         "bits per byte there": f"{bits:.4f}",
-        "time": f"{found['seconds'] / 60:.1f} minutes",
+        "time spent training": f"{found['seconds']:.0f} seconds",
     }
 
 

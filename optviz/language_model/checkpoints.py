@@ -126,14 +126,14 @@ def _read_index(folder: Path) -> dict[str, Any]:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
-        raise CheckpointError(f"{path} is truncated or altered: it is no JSON. Delete it, or take a copy.") from None
+        raise CheckpointError(f"{path} is truncated or altered: it is no JSON. Put a backup there.") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint in the format {FORMAT!r}; optviz reads only its own.")
     body = {k: v for k, v in document.items() if k != "sha256"}
     files = document.get("files")
     # Byte for byte: what reads alike but is written otherwise was not written here.
     if not _is_canonical(body, data) or not isinstance(files, dict) or not isinstance(document.get("facts"), dict):
-        raise CheckpointError(f"{path} was altered: its SHA-256 does not fit. Take a copy, or the other checkpoint.")
+        raise CheckpointError(f"{path} was altered: its SHA-256 does not fit. Put a backup there.")
     for part, name in files.items():
         if not isinstance(name, str) or not _FILE.fullmatch(name):
             raise CheckpointError(f"{path} names {name!r} as its {part}, which is no file of a checkpoint.")
@@ -156,7 +156,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise CheckpointError(f"The checkpoint is incomplete: {path} is missing.") from None
     if hashlib.sha256(data).hexdigest() != path.stem.split("-")[-1]:
-        raise CheckpointError(f"{path} is truncated or altered: its SHA-256 does not fit its name. Take a copy.")
+        raise CheckpointError(f"{path} is truncated or altered: its SHA-256 is not in its name. Put a backup there.")
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError) as error:

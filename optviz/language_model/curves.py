@@ -8,12 +8,48 @@ import math
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
+from jaxtyping import Array
 
 from optviz.language_model.checkpoints import write_whole
+from optviz.optimizers.states import path_of
+from optviz.trace import OptimizerStep
 
 CURVES, VALIDATION = "curves.csv", "validation.csv"
 _VALIDATION_COLUMNS = ("step", "seconds", "validation_loss", "bits_per_byte", "sharpness")
+
+
+def step_columns(row: OptimizerStep) -> dict[str, Array]:
+    """What is recorded of a step: the loss in nats, L2 norms before clipping, and the same by part of the model."""
+    gradients, updates, weights = (_norms(tree) for tree in (row.gradients, row.updates, row.params))
+    ratios = {part: updates[part] / weights[part] for part in weights}
+    return {
+        "step": row.index,
+        "loss": row.loss,
+        "learning_rate": jnp.asarray(_learning_rate(row.hyperparameters), float),
+        "update_to_weight": row.step_size / optax.tree.norm(row.params),
+        "gradient_norm": row.gradient_norm,
+        **{f"update_to_weight/{part}": ratio for part, ratio in ratios.items()},
+        **{f"gradient_norm/{part}": norm for part, norm in gradients.items()},
+    }
+
+
+def _norms(tree: Any) -> dict[str, Array]:
+    """The L2 norm of every part of the weights: embeddings, each block, the last norm."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    names = dict.fromkeys(path_of(path[:2]) for path, _ in leaves)
+    return {name: optax.tree.norm([leaf for path, leaf in leaves if path_of(path[:2]) == name]) for name in names}
+
+
+def _learning_rate(hyperparameters: Any) -> Any:
+    """That in force, in the first group if there are groups; NaN for an optimizer without one."""
+    for value in (hyperparameters, *hyperparameters.values()):
+        if isinstance(value, dict) and value.get("learning_rate") is not None:
+            return value["learning_rate"]
+    return math.nan
 
 
 class Curves:
@@ -24,8 +60,7 @@ class Curves:
     """
 
     def __init__(self, folder: Path, tensorboard: str | Path | None = None):
-        self.folder = folder
-        self._writer = None if tensorboard is None else _summary_writer(tensorboard)
+        self.folder, self._tensorboard, self._writer = folder, tensorboard, None
         self._latest = {"loss": math.nan, "validation_loss": math.nan, "bits_per_byte": math.nan}
 
     def __enter__(self) -> Curves:
@@ -41,6 +76,8 @@ class Curves:
 
     def keep_until(self, step: int) -> None:
         """Forget what was recorded after the checkpoint at `step`, from which the run goes on: it comes again."""
+        if self._tensorboard is not None:
+            self._writer = _summary_writer(self._tensorboard, step)
         for name, last in ((CURVES, step - 1), (VALIDATION, step if step else -1)):
             table = read_curves(self.folder / name)
             kept = table["step"] <= last if table else np.zeros(0, bool)
@@ -89,16 +126,26 @@ class Curves:
 
 
 def read_curves(path: str | Path) -> dict[str, np.ndarray]:
-    """The columns of `curves.csv` or `validation.csv`; empty if there is no file yet.
+    """The columns of `curves.csv` or `validation.csv`, (n,) each; empty if there is no file yet.
 
     A last line that a killed run left unfinished is left out.
+
+    Raises:
+      ValueError: for a file that is no such table.
     """
     path = Path(path)
     if not path.exists():
         return {}
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    header, *rows = list(csv.reader(line for line in lines if line.endswith("\n"))) or [[]]
-    return {name: np.array([float(row[i]) for row in rows]) for i, name in enumerate(header)}
+    lines = path.read_text("utf-8", errors="replace").splitlines(keepends=True)
+    header, *rows = [line for line in lines if line.endswith("\n")] or [""]
+    names = header.strip().split(",") if header else []
+    try:
+        table = np.loadtxt(rows, delimiter=",", ndmin=2, comments=None) if rows else np.zeros((0, len(names)))
+    except ValueError:
+        table = np.zeros(0)
+    if table.shape != (len(rows), len(names)):
+        raise ValueError(f"{path} is damaged: not all of its rows are numbers, one for each name in its first line.")
+    return {name: table[:, i] for i, name in enumerate(names)}
 
 
 def _digits(value: Any) -> str:
@@ -106,10 +153,10 @@ def _digits(value: Any) -> str:
     return str(int(value)) if isinstance(value, np.integer) else str(value)
 
 
-def _summary_writer(folder: str | Path) -> Any:
+def _summary_writer(folder: str | Path, step: int) -> Any:
     try:
         from tensorboardX import SummaryWriter
     except ModuleNotFoundError as error:
         sentence = "TensorBoard's curves need tensorboardX: pip install 'optviz[tensorboard]'."
         raise ModuleNotFoundError(sentence, name="tensorboardX") from error
-    return SummaryWriter(str(folder))
+    return SummaryWriter(str(folder), purge_step=step)  # what a killed run wrote beyond `step` comes again

@@ -129,8 +129,10 @@ def play(
     rewards: Mapping[Reward, float] = DEFAULT_REWARDS,
     prompts: Prompts = stretches_of_the_book,
     num_rounds: int | None = None,
+    learner: Learner | None = None,
+    first: int = 0,
 ) -> Iterator[Played]:
-    """Rounds of diversity self-play, for ever or `num_rounds`, one step of `optimizer` each.
+    """Rounds of diversity self-play, for ever or up to `num_rounds`, one step of `optimizer` each.
 
     Args:
       model, params: the model, and the weights from which it starts; they are the frozen copy too.
@@ -140,6 +142,7 @@ def play(
       settings: sizes, temperature, leash, seed.
       rewards: functions of what was `Written`, each with its weight.
       prompts: `(tokens, rng, number, size) -> (number, size)` tokens.
+      learner, first: of a game that was left, where it stood before the round `first`; `params` are its frozen copy.
 
     Raises:
       ValueError: for sizes that the model or the book does not have, and rewards or prompts of a wrong shape.
@@ -148,7 +151,7 @@ def play(
     settings.check(model, tokens)
     if not rewards:
         raise ValueError("Self-play needs at least one reward, a function of what was written with its weight.")
-    learner, index = start_learning(optimizer, params), 0
+    learner, index = learner or start_learning(optimizer, params), first
     while num_rounds is None or index < num_rounds:
         rng, key = (
             np.random.default_rng([settings.seed, index]),

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from optviz.language_model.models import Model
-from optviz.language_model.tokenizers import tokenizer_from_json
 from surfaces.transformer import Transformer, Weights, text_loss
 
 _BLOCKS = 30
@@ -90,7 +89,7 @@ def evaluate(model: Model, text: str | None = None, which: str = "best") -> Eval
     if text is None:
         tokens, num_bytes = model.tokens("validation"), model.config["data"]["validation"]["predicted_bytes"]
     else:
-        tokenizer = tokenizer_from_json(model.tokenizer_json)
+        tokenizer = model.tokenizer
         tokens = tokenizer.encode(text)
         num_bytes = len(tokenizer.to_bytes(tokens[1:]))
     return evaluate_tokens(model.transformer, weights, tokens, num_bytes)

@@ -27,7 +27,6 @@ from surfaces.transformer import Cache, Transformer, Weights
 
 _SECONDS = 0.05  # that a call should take, so that text flows
 _MOST_AT_ONCE = 64  # tokens of a call
-_BEGINNING = "\n"  # what stands for an empty prompt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +79,21 @@ def stream(
 
     A character that tokens share comes when it is whole. An empty prompt stands for the beginning of a line.
     """
-    given = tokenizer.encode(prompt or _BEGINNING)
+    given = tokenizer.encode(prompt) if prompt else _beginning(tokenizer)
+    return _texts(stream_tokens(model, params, given, sampling or Sampling(), tokenizer.size), tokenizer)
+
+
+def _beginning(tokenizer: Tokenizer) -> Int[np.ndarray, " 1"]:
+    """What stands for an empty prompt: the end of a line, or the first token where the book has only one."""
+    try:
+        return tokenizer.encode("\n")
+    except ValueError:
+        return np.zeros(1, np.int32)
+
+
+def _texts(pieces: Iterator[Int[np.ndarray, " n"]], tokenizer: Tokenizer) -> Iterator[str]:
     whole = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    for tokens in stream_tokens(model, params, given, sampling or Sampling(), tokenizer.size):
+    for tokens in pieces:
         if piece := whole.decode(tokenizer.to_bytes(tokens)):
             yield piece
     if rest := whole.decode(b"", final=True):

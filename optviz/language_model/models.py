@@ -9,6 +9,7 @@ last/, best/      checkpoints
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -25,13 +26,22 @@ import numpy as np
 import platformdirs
 
 from optviz.folders import scratch_folder
-from optviz.language_model.checkpoints import Checkpoint, canonical, has_checkpoint, read_checkpoint, write_whole
+from optviz.language_model.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    canonical,
+    has_checkpoint,
+    read_checkpoint,
+    write_whole,
+)
+from optviz.language_model.configs import FORMAT, MOST_LAYERS, NOT_UNDERSTOOD, reason_of, understood
+from optviz.language_model.locks import locked
 from optviz.language_model.settings import TrainingSettings
+from optviz.language_model.tokenizers import Tokenizer, tokenizer_from_json
 from optviz.optimizers import load_state_dict
 from surfaces.names import unknown_name
 from surfaces.transformer import Transformer
 
-FORMAT = "optviz-language-model/1"
 CHECKPOINTS = ("best", "last", "self-play")
 _NAME = re.compile(r"\w(?:[\w .-]{0,62}\w)?")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
@@ -60,8 +70,17 @@ class Model:
 
     @property
     def tokenizer_json(self) -> dict[str, Any]:
-        """The tokenizer as JSON data."""
-        return json.loads((self.folder / "tokenizer.json").read_text(encoding="utf-8"))
+        """The tokenizer as JSON data. ValueError if the file is not the one that the model was made with."""
+        path = self.folder / "tokenizer.json"
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.config["tokenizer"]:
+            raise ValueError(f"{path} was altered: its SHA-256 is not that of config.json.")
+        return json.loads(data)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What makes tokens of text, and text of tokens."""
+        return tokenizer_from_json(self.tokenizer_json)
 
     def tokens(self, split: str) -> np.ndarray:
         """The tokens of the split `train` or `validation`: (N,) int32.
@@ -86,6 +105,9 @@ class Model:
         """
         if which not in CHECKPOINTS:
             raise ValueError(unknown_name("checkpoint", which, CHECKPOINTS))
+        if not has_checkpoint(self.folder / which):
+            first = "let it play" if which == "self-play" else "train it"
+            raise CheckpointError(f"The model {self.name} has no weights {which!r} yet: {first} first.")
         return read_checkpoint(self.folder / which, self.identity, parts)
 
     @property
@@ -159,6 +181,8 @@ def create_model(
     folder = new_folder(name, models)
     if tokenizer.size > model.vocabulary_size:
         raise ValueError(f"The tokenizer has {tokenizer.size} tokens, the model {model.vocabulary_size}.")
+    if model.layers > MOST_LAYERS:
+        raise ValueError(f"A model has at most {MOST_LAYERS} layers, got {model.layers}.")
     parts = {"train": np.asarray(train), "validation": np.asarray(validation)}
     for split, tokens in parts.items():
         if len(tokens) < model.context + 1:
@@ -166,6 +190,7 @@ def create_model(
                 f"The {split} part of the text has {len(tokens)} tokens; a context of {model.context} needs at least "
                 f"{model.context + 1}. Take a longer text or a smaller context."
             )
+    described = canonical(tokenizer.to_json())
     with scratch_folder(folder.parent) as scratch:
         data = {split: _write_tokens(scratch / f"{split}.npy", tokens, tokenizer) for split, tokens in parts.items()}
         config = {
@@ -173,56 +198,66 @@ def create_model(
             "model": dataclasses.asdict(model),
             "training": settings.as_json(),
             "data": data,
+            "tokenizer": hashlib.sha256(described).hexdigest(),
             "about": dict(about or {}),
         }
         write_whole(scratch / "config.json", canonical(config))
-        write_whole(scratch / "tokenizer.json", canonical(tokenizer.to_json()))
+        write_whole(scratch / "tokenizer.json", described)
         scratch.rename(folder)
     return Model(folder, config)
+
+
+def folder_of(name: str | Path, models: str | Path | None = None) -> Path:
+    """The folder of a model that is there, damaged or not. ValueError for a bad or unknown name, with the nearest."""
+    parent = models_folder(models)
+    folder = parent / checked_name(str(name))
+    if not (folder / "config.json").is_file():
+        known = model_names(models)
+        raise ValueError(unknown_name("model", str(name), known) if known else f"There are no models in {parent}.")
+    return folder
 
 
 def open_model(name: str | Path, models: str | Path | None = None) -> Model:
     """The model of that name in the folder of models.
 
     Raises:
-      ValueError: for a bad or unknown name, with the nearest ones, or a folder that is no model.
+      ValueError: for a bad or unknown name, with the nearest ones, or a model whose `config.json` is damaged.
     """
+    return _opened(folder_of(name, models))
+
+
+def model_names(models: str | Path | None = None) -> list[str]:
+    """The names of all models in order, damaged ones too; folders that are none are left out."""
     parent = models_folder(models)
-    folder = parent / checked_name(str(name))
-    if not (folder / "config.json").is_file():
-        known = [model.name for model in list_models(models)]
-        raise ValueError(unknown_name("model", str(name), known) if known else f"There are no models in {parent}.")
-    return _opened(folder)
+    folders = sorted(parent.iterdir()) if parent.is_dir() else []
+    return [f.name for f in folders if not f.name.startswith(".") and (f / "config.json").is_file()]
 
 
 def list_models(models: str | Path | None = None) -> list[Model]:
-    """All models, by name; folders that are none are left out."""
-    parent, found = models_folder(models), []
-    for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
-        if not folder.name.startswith(".") and (folder / "config.json").is_file():
-            try:
-                found.append(_opened(folder))
-            except ValueError:
-                continue
+    """All models by name, without those whose `config.json` is damaged."""
+    found = []
+    for name in model_names(models):
+        with contextlib.suppress(ValueError):
+            found.append(_opened(models_folder(models) / name))
     return found
 
 
 def delete_model(name: str, models: str | Path | None = None) -> None:
-    """Delete a model's folder. ValueError for an unknown name."""
-    folder = open_model(name, models).folder
-    if folder.is_symlink():
-        folder.unlink()
-    else:
-        shutil.rmtree(folder)
+    """Delete a model's folder. ValueError for an unknown name, or a model that another process trains."""
+    folder = folder_of(name, models)
+    with locked(folder):
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            shutil.rmtree(folder)
 
 
 def _opened(folder: Path) -> Model:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        raise ValueError(f"{folder / 'config.json'} is damaged: it is no JSON.") from None
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise ValueError(f"{folder / 'config.json'} is no language model in the format {FORMAT!r}.")
+        understood(config)
+    except NOT_UNDERSTOOD as error:
+        raise ValueError(f"{folder / 'config.json'} is damaged or foreign: {reason_of(error)}.") from None
     return Model(folder, config)
 
 

@@ -5,6 +5,7 @@ Letters: B texts, T tokens of a text, V vocabulary, S batches one after the othe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,7 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, ScalarLike
 
+from optviz.optimizers import load_state_dict
 from optviz.optimizers.protocol import as_optimizer
+from optviz.optimizers.states import path_of
 from optviz.trace import stable, take_step
 from surfaces.base import as_surface
 from surfaces.transformer import Transformer, Weights
@@ -61,6 +64,17 @@ class Learner(NamedTuple):
 def start_learning(optimizer: Any, params: Weights) -> Learner:
     """A learner before its first step with any Optax optimizer."""
     return Learner(jnp.int32(0), params, as_optimizer(optimizer).init(params))
+
+
+def resume_learning(optimizer: Any, params: Weights, stored: Mapping[str, np.ndarray]) -> Learner:
+    """The learner whose `state_dict` was `stored`, for the same optimizer and weights of the same shapes."""
+
+    def typed(path: Any, leaf: Any) -> Any:
+        known, is_key = stored.get(path_of(path)), jax.dtypes.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)
+        return leaf if known is None or is_key else jnp.asarray(leaf, known.dtype)
+
+    # The state of some optimizers has other types after the first step than before.
+    return load_state_dict(jax.tree_util.tree_map_with_path(typed, start_learning(optimizer, params)), stored)
 
 
 def learn(

@@ -64,6 +64,9 @@ class TrainingSettings:
     def __post_init__(self):
         _require_whole(self, 1, "steps", "batch_size", "accumulation", "validate_every", "save_every", "log_every")
         _require_whole(self, 0, "warmup_steps", "seed", "patience")
+        for name, end in (("steps", 31), ("seed", 32), ("batch_size", 20)):  # XLA ends the process for absurd shapes
+            if getattr(self, name) >= 2**end:
+                raise ValueError(f"{name} must be below 2**{end}, got {getattr(self, name)}.")
         for name in ("final_rate", "clip_norm"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:

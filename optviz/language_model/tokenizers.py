@@ -19,7 +19,7 @@ from jaxtyping import Int
 
 from surfaces.names import unknown_name
 
-_PIECE = 1 << 20  # characters that are worked on at once, which bounds memory
+_PIECE = 1 << 20  # characters or tokens that are worked on at once, which bounds memory
 _LONGEST_TOKEN = 128  # bytes
 _NUM_CODES = 0x110000
 
@@ -198,7 +198,9 @@ class BytePairs:
         return np.concatenate(found) if found else np.zeros(0, np.int32)
 
     def to_bytes(self, ids: Any) -> bytes:
-        return b"".join([self._bytes[i] for i in _checked(ids, self.size).tolist()])
+        tokens = _checked(ids, self.size)
+        pieces = (tokens[begin : begin + _PIECE] for begin in range(0, len(tokens), _PIECE))
+        return b"".join([b"".join([self._bytes[i] for i in piece.tolist()]) for piece in pieces])
 
     def decode(self, ids: Any) -> str:
         return self.to_bytes(ids).decode(errors="replace")

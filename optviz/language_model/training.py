@@ -9,10 +9,9 @@ was killed, paused or slowed down gives the same weights, bit for bit, as one th
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,18 +19,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, PRNGKeyArray
 
+from optviz.language_model.cards import write_card
 from optviz.language_model.checkpoints import has_checkpoint, write_checkpoint
 from optviz.language_model.curvature import sharpness
-from optviz.language_model.curves import Curves
+from optviz.language_model.curves import Curves, step_columns
+from optviz.language_model.locks import locked
 from optviz.language_model.models import Model
 from optviz.language_model.settings import TrainingSettings
 from optviz.optimizers import load_state_dict, state_dict
 from optviz.optimizers.protocol import evaluation_params
-from optviz.optimizers.states import path_of
-from optviz.trace import OptimizerStep, stable, take_step
+from optviz.trace import stable, take_step
 from surfaces.transformer import LanguageModelLoss, text_loss
 
 _BLOCK = 64  # steps at most in one call
@@ -140,27 +139,42 @@ def _resumed(plan: Plan) -> Run:
 
 def _trained(plan: Plan, run: Run, curves: Curves, on_progress: Any, should_pause: Any) -> Progress:
     """Block by block to the end; what is done between blocks is done at the same steps in every sitting."""
-    settings, speed = plan.settings, 0.0
+    settings = plan.settings
     if run.step == 0:
         run = _validated(plan, run, curves)
+    if not _reason_to_end(plan, run):
+        run, _ = _advanced(plan, run, 0)  # compiled now, for its time is not that of a step
+    pace = Pace(run.step)
     while True:
         if reason := _reason_to_end(plan, run):
             event = "finished" if run.step == settings.steps else "stopped"
-            on_progress(last := _progress(plan, run, curves, speed, event, reason))
+            on_progress(last := _progress(plan, run, curves, pace, event, reason))
             return last
-        begin, length = time.perf_counter(), _next_length(settings, run.step, speed)
+        begin, length = time.perf_counter(), _next_length(settings, run.step, pace.speed)
         run, rows = _advanced(plan, run, length)
         curves.add_steps(rows, settings.log_every)
         taken = time.perf_counter() - begin
-        run, speed = run._replace(seconds=run.seconds + taken), length / taken
+        run, pace.speed = run._replace(seconds=run.seconds + taken), length / taken
         validates, pauses = _is_due(settings, run.step, settings.validate_every), should_pause()
         run = _validated(plan, run, curves) if validates else run
         if pauses or _is_due(settings, run.step, settings.save_every) or _reason_to_end(plan, run):
             _save(plan, run)
         if pauses and not _reason_to_end(plan, run):
-            on_progress(last := _progress(plan, run, curves, speed, "paused"))
+            on_progress(last := _progress(plan, run, curves, pace, "paused"))
             return last
-        on_progress(_progress(plan, run, curves, speed, "validated" if validates else ""))
+        on_progress(_progress(plan, run, curves, pace, "validated" if validates else ""))
+
+
+class Pace:
+    """How fast a sitting goes on, from `first` on; `speed` in steps per second is that of the last block."""
+
+    def __init__(self, first: int):
+        self.first, self.began, self.speed = first, time.perf_counter(), 0.0
+
+    def seconds_left(self, step: int, steps: int) -> float:
+        """What the rest will take if it goes on as it did so far, validations included; NaN before the first step."""
+        done = step - self.first
+        return (time.perf_counter() - self.began) / done * (steps - step) if done else math.nan
 
 
 def _next_length(settings: TrainingSettings, step: int, speed: float) -> int:
@@ -221,36 +235,6 @@ def _advance(
     return jax.lax.fori_loop(0, num_steps, one, (carry, rows))
 
 
-def step_columns(row: OptimizerStep) -> dict[str, Array]:
-    """What is recorded of a step: the loss in nats, L2 norms before clipping, and the same by part of the model."""
-    gradients, updates, weights = (_norms(tree) for tree in (row.gradients, row.updates, row.params))
-    ratios = {part: updates[part] / weights[part] for part in weights}
-    return {
-        "step": row.index,
-        "loss": row.loss,
-        "learning_rate": jnp.asarray(_learning_rate(row.hyperparameters), float),
-        "update_to_weight": row.step_size / optax.tree.norm(row.params),
-        "gradient_norm": row.gradient_norm,
-        **{f"update_to_weight/{part}": ratio for part, ratio in ratios.items()},
-        **{f"gradient_norm/{part}": norm for part, norm in gradients.items()},
-    }
-
-
-def _norms(tree: Any) -> dict[str, Array]:
-    """The L2 norm of every part of the weights: embeddings, each block, the last norm."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    names = dict.fromkeys(path_of(path[:2]) for path, _ in leaves)
-    return {name: optax.tree.norm([leaf for path, leaf in leaves if path_of(path[:2]) == name]) for name in names}
-
-
-def _learning_rate(hyperparameters: Any) -> Any:
-    """That in force, in the first group if there are groups; NaN for an optimizer without one."""
-    for value in (hyperparameters, *hyperparameters.values()):
-        if isinstance(value, dict) and value.get("learning_rate") is not None:
-            return value["learning_rate"]
-    return math.nan
-
-
 def _validated(plan: Plan, run: Run, curves: Curves) -> Run:
     """The run after a validation on the whole validation text; new bests are saved."""
     judged = evaluation_params(run.opt_state, run.params)
@@ -276,6 +260,7 @@ def _save(plan: Plan, run: Run) -> None:
     training = state_dict({"params": run.params, "state": run.opt_state})
     parts = {"weights": state_dict(judged), "training": training}
     write_checkpoint(plan.model.folder / "last", plan.model.identity, _facts(run), **parts)
+    write_card(plan.model)
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -283,24 +268,7 @@ def _facts(run: Run) -> dict[str, Any]:
     return {"step": run.step, "seconds": run.seconds, "best_loss": best, "since_best": run.since_best}
 
 
-def _progress(plan: Plan, run: Run, curves: Curves, speed: float, event: str = "", reason: str = "") -> Progress:
-    settings = plan.settings
+def _progress(plan: Plan, run: Run, curves: Curves, pace: Pace, event: str = "", reason: str = "") -> Progress:
+    settings, left = plan.settings, pace.seconds_left(run.step, plan.settings.steps)
     tokens = settings.batch_size * settings.accumulation * plan.surface.model.context
-    left = (settings.steps - run.step) / speed if speed else math.nan
-    return Progress(run.step, settings.steps, *curves.latest(), tokens * speed, left, event, reason)
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One process trains a model at a time; the lock goes with its process, however that ends."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            import fcntl
-        except ModuleNotFoundError:  # Windows
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"Another process is training {folder.name}: wait for it, or pause it there.") from None
-        yield
+    return Progress(run.step, settings.steps, *curves.latest(), tokens * pace.speed, left, event, reason)

@@ -20,7 +20,12 @@ class Server:
         port = free_port()
         command = [sys.executable, "-c", PROGRAM, "app", "--port", str(port), *options]
         self.process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
+            command,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**environment(), "OPTVIZ_MODELS": str(folder / "models")},
         )
         self.port, self.output = port, ""
         self.url = self._printed()

@@ -3,15 +3,18 @@
 import hashlib
 import io
 import json
+import shutil
 import zipfile
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from optviz import language_model as lm
 from optviz.language_model import archive
 from optviz.language_model.checkpoints import CheckpointError, canonical
+from optviz.optimizers import load_state_dict
 
 BOOK = lm.decode_book(b"the cat sat on the mat. the dog sat on the cat.\n" * 40, "cats | and <dogs>")
 SIZES = {"width": 8, "layers": 1, "heads": 2, "context": 8}
@@ -66,6 +69,14 @@ def test_the_book_does_not_travel(files, exported, tmp_path):
         lm.train(found)
 
 
+def test_a_line_that_is_being_written_does_not_travel(model, tmp_path):
+    written = lm.open_model(shutil.copytree(model.folder, tmp_path / "written").name, tmp_path)
+    with (written.folder / "curves.csv").open("a") as file:
+        file.write("3,0.12")
+    found = lm.import_model(lm.export_model(written, tmp_path / "w.zip"), "new", tmp_path)
+    assert (found.folder / "curves.csv").read_bytes() == (model.folder / "curves.csv").read_bytes()
+
+
 def test_a_name_can_be_given_and_is_taken_once(exported, tmp_path):
     assert lm.import_model(exported, "other", tmp_path).name == "other"
     with pytest.raises(ValueError, match="There is a model 'other' already"):
@@ -82,23 +93,56 @@ def test_the_card_tells_data_and_figures(model, files):
     assert f"{lm.figures(model)['validation_loss']:.4f} nats" in text
 
 
+def test_an_altered_tokenizer_is_refused(exported, tmp_path):
+    found = lm.import_model(exported, models=tmp_path)
+    (found.folder / "tokenizer.json").write_text('{"name": "bytes"}')
+    with pytest.raises(ValueError, match="was altered: its SHA-256 is not that of config"):
+        found.tokenizer  # noqa: B018
+
+
+def test_every_model_has_its_card_and_a_foreign_one_is_not_taken(model, files, tmp_path):
+    assert "nats per token" in (model.folder / "card.md").read_text()
+    path = packed(tmp_path / "x.zip", sealed(files, **{"card.md": b"<script>evil</script>"}).items())
+    card = (lm.import_model(path, models=tmp_path / "models").folder / "card.md").read_text()
+    assert card == lm.card(model) and "evil" not in card
+
+
+def test_weights_of_self_play_travel_without_figures_of_other_weights(model, tmp_path):
+    checkpoint = model.checkpoint()
+    folder = shutil.copytree(model.folder, tmp_path / "played")
+    played = lm.open_model("played", tmp_path)
+    facts = {"step": 20, "seconds": 1.0, "best_loss": None, "since_best": 0}
+    lm.write_checkpoint(folder / "self-play", played.identity, facts, **checkpoint.arrays)
+    found = lm.import_model(lm.export_model(played, tmp_path / "p.zip", "self-play"), "new", tmp_path)
+    assert found.checkpoint().facts["step"] == 20
+    assert lm.figures(found)["validation_loss"] is None
+    assert "nats per token" not in lm.card(played, "self-play")
+
+
 def test_figures_before_training_are_unknown(tmp_path):
     made = lm.create_from_book("new", BOOK, "shakespeare-cpu", sizes=SIZES, training=TRAINING, models=tmp_path)
     assert lm.figures(made) == {"steps": 0} | dict.fromkeys(
         ("seconds", "best_step", "validation_loss", "bits_per_byte")
     )
-    with pytest.raises(CheckpointError, match="There is no checkpoint"):
+    with pytest.raises(CheckpointError, match="has no weights 'best' yet: train it first"):
         lm.export_model(made, tmp_path / "new.zip")
     assert not (tmp_path / "new.zip").exists()
 
 
-def test_weights_for_pytorch_are_the_weights(model, tmp_path):
+def test_weights_for_pytorch_give_the_same_logits_there(model, tmp_path):
+    """In float32 a sum in another order is off by some 1e-6 of the largest logit."""
     torch = pytest.importorskip("torch")
+    from tests.language_model.twin import Twin
+
     state = torch.load(lm.export_model(model, tmp_path / "cats.pt"), weights_only=True)
-    weights = model.weights()
-    assert set(state) == {name.replace("/", ".") for name in model.checkpoint().arrays["weights"]}
-    np.testing.assert_array_equal(state["tokens"], weights["tokens"])
-    np.testing.assert_array_equal(state["blocks.0.attention.in"], weights["blocks"][0]["attention"]["in"])
+    arrays = {name.replace(".", "/"): value.numpy() for name, value in state.items()}
+    there = Twin(model.transformer, load_state_dict(model.transformer.init(jax.random.key(0)), arrays))
+    tokens = model.tokens("validation")[:8]
+    with torch.no_grad():
+        found = there(torch.tensor(tokens)[None])[0].numpy()
+    expected = model.transformer.logits(model.weights(), jnp.asarray(tokens))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(expected).max() > 0.01
 
 
 def test_another_ending_is_refused(model, tmp_path):
@@ -109,11 +153,12 @@ def test_another_ending_is_refused(model, tmp_path):
 # Hostile files ----------------------------------------------------------------
 
 
-def packed(path, members, kind=zipfile.ZIP_DEFLATED):
-    """A .zip of pairs of a name and data."""
-    with zipfile.ZipFile(path, "w", kind) as target:
+def packed(path, members, kind=None):
+    """A .zip of pairs of a name and data, the weights stored as they are unless a `kind` is given."""
+    with zipfile.ZipFile(path, "w") as target:
         for name, data in members:
-            target.writestr(name, data)
+            usual = zipfile.ZIP_STORED if name == "weights.safetensors" else zipfile.ZIP_DEFLATED
+            target.writestr(name, data, usual if kind is None else kind)
     return path
 
 
@@ -177,8 +222,9 @@ def test_a_lie_about_a_length_is_seen(files, tmp_path):
     refused(path, tmp_path / "models")
 
 
-@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_only_two_ways_of_packing_are_read(files, tmp_path, kind):
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED])
+def test_only_two_ways_of_packing_are_read_and_weights_only_unpacked(files, tmp_path, kind):
+    """Packed weights could be a bomb of gigabytes within all limits."""
     refused(packed(tmp_path / "x.zip", files.items(), kind), tmp_path / "models", "packed in a way")
 
 
@@ -214,6 +260,13 @@ def test_every_altered_byte_is_seen_or_means_nothing(exported, model, tmp_path):
     assert seen > 100
 
 
+@pytest.mark.parametrize("name", ["config.json", "curves.csv", "weights.safetensors"])
+def test_a_file_that_was_altered_and_packed_anew_is_refused(files, tmp_path, name):
+    """The sums of the .zip fit, those of the archive do not."""
+    altered = {**files, name: files[name].replace(b"0", b"1", 1)}
+    refused(packed(tmp_path / "x.zip", altered.items()), tmp_path / "models", f"{name} was altered")
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_a_truncated_file_is_refused(exported, tmp_path, share):
     data = exported.read_bytes()
@@ -247,13 +300,19 @@ HUGE = {"width": 2**20, "feed_forward": 2**20, "vocabulary_size": 2**20}
         ("config.json", lambda d: changed(d, about=None), ""),
         ("config.json", lambda d: changed(d, about={"x": float("nan")}), ""),
         ("tokenizer.json", lambda d: b'{"name": "pickle"}', "Unknown tokenizer"),
+        ("config.json", lambda d: changed(d, about={"validation_share": "x"}), "no number"),
+        ("config.json", lambda d: changed(d, tokenizer=None), "digest of its tokenizer"),
         ("tokenizer.json", lambda d: b'{"name": "bytes"}', "more tokens than its model"),
+        ("tokenizer.json", lambda d: b'{"name": "characters", "alphabet": "abc"}', "not that of its config"),
         ("weights.safetensors", lambda d: d[:-4], "no safetensors file"),
         ("weights.safetensors", lambda d: d + bytes(10**6), "its weights have"),
         ("weights.safetensors", lambda d: b"\x80\x04." + d[3:], ""),
         ("weights.safetensors", lambda d: d.replace(b"tokens", b"others"), ""),
         ("curves.csv", lambda d: d + b"not,numbers\n", "curves are not understood"),
         ("validation.csv", lambda d: b"step,validation_loss\n1\n", "curves are not understood"),
+        ("curves.csv", lambda d: bytes(1000), "curves are not understood"),
+        ("curves.csv", lambda d: d + b"1", "curves are not understood"),
+        ("tokenizer.json", lambda d: d + b" " * 10**5, "more tokens than its model"),
     ],
 )
 def test_a_hostile_part_is_refused(files, tmp_path, name, change, message):

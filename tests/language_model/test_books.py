@@ -126,8 +126,15 @@ def test_a_file_that_is_too_long_is_refused_before_it_is_read(tmp_path, monkeypa
 def test_a_folder_or_no_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is a folder"):
         read_book(tmp_path)
+    with pytest.raises(ValueError, match="is a device or a pipe"):
+        read_book("/dev/zero")
     with pytest.raises(FileNotFoundError):
         read_book(tmp_path / "none.txt")
+
+
+def test_halves_of_characters_are_refused():
+    with pytest.raises(ValueError, match="lone surrogates"):
+        decode_book(b"abc +2AA- def", "title", "utf-7")
 
 
 def test_the_default_book_comes_with_python():
@@ -146,6 +153,11 @@ def test_the_split_keeps_every_character_and_its_order():
     train, validation = split(ENGLISH, 0.25)
     assert train + validation == ENGLISH
     assert len(validation) == pytest.approx(0.25 * len(ENGLISH), abs=1)
+
+
+@pytest.mark.parametrize(("length", "held_out"), [(1000, 100), (10**7, 10**6), (4 * 10**7, 10**6)])
+def test_a_tenth_is_held_out_but_at_most_a_million_characters(length, held_out):
+    assert len(split("x" * length)[1]) == pytest.approx(held_out, abs=1)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])

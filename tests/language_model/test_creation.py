@@ -23,6 +23,14 @@ def test_a_preset_is_taken_but_for_what_is_said(tmp_path):
     assert model.config["about"]["sha256"] == BOOK.sha256
 
 
+@pytest.mark.parametrize(
+    ("training", "expected"),
+    [({}, 100), ({"steps": 500}, 50), ({"steps": 500, "warmup_steps": 90}, 90), ({"steps": 10**5}, 100)],
+)
+def test_few_steps_are_not_spent_on_the_warm_up(tmp_path, training, expected):
+    assert made(tmp_path, training=training).settings.warmup_steps == expected
+
+
 @pytest.mark.parametrize(("kind", "asked"), [("bytes", None), ("characters", None), ("bpe", 300)])
 def test_the_parts_of_the_text_are_the_text(tmp_path, kind, asked):
     model = made(tmp_path, tokenizer=kind, vocabulary_size=asked, validation_share=0.2)
@@ -51,6 +59,7 @@ def test_byte_pairs_are_learnt_from_the_training_part_alone(tmp_path):
         ({"ready": "books"}, "Unknown preset 'books'"),
         ({"sizes": {"breadth": 3}}, "Unknown size 'breadth'"),
         ({"sizes": {"width": 9, "heads": 2}}, "heads divide"),
+        ({"sizes": {"layers": 10**9}}, "at most 1000 layers"),
         ({"sizes": {"context": 10_000}}, "A context of 10000 needs|context of 10000 needs"),
         ({"tokenizer": "words"}, "Unknown tokenizer 'words'"),
         ({"vocabulary_size": 500}, "Only bpe"),

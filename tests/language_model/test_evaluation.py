@@ -16,7 +16,7 @@ WEIGHTS = jax.tree.map(lambda x: 5 * x if x.ndim > 1 else x, MODEL.init(jax.rand
 TOKENS = np.asarray(jax.random.randint(jax.random.key(0), (1000,), 0, 16))
 
 
-@pytest.mark.parametrize("length", [2, 8, 9, 10, 241, 500, 1000])
+@pytest.mark.parametrize("length", [2, 9, 10, 241, 1000])
 def test_every_token_but_the_first_counts_once(length):
     found = evaluate_tokens(MODEL, WEIGHTS, TOKENS[:length], 2 * length)
     np.testing.assert_allclose(found.loss, text_loss(MODEL, WEIGHTS, jnp.asarray(TOKENS[:length])), rtol=1e-5)

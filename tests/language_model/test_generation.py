@@ -28,8 +28,15 @@ def likeliest(prompt, length, model=MODEL):
     while len(text) < len(prompt) + length:
         if len(text) - begin > model.context or (begin == 0 and len(text) == len(prompt) >= model.context):
             begin = len(text) - max(1, model.context // 2)
-        text.append(int(model.logits(WEIGHTS, jnp.array(text[begin:]))[-1].argmax()))
+        seen = np.zeros(model.context, np.int32)  # zeros behind the text, which it does not see: one program for all
+        seen[: len(text) - begin] = text[begin:]
+        text.append(int(logits(model, jnp.asarray(seen))[len(text) - begin - 1].argmax()))
     return text[len(prompt) :]
+
+
+@jax.jit
+def logits(model, tokens):
+    return model.logits(WEIGHTS, tokens)
 
 
 @pytest.mark.parametrize("length", [1, 8, 9, 10, 11, 40])
@@ -154,6 +161,11 @@ def test_an_empty_prompt_stands_for_the_beginning_of_a_line():
     assert generate(MODEL, WEIGHTS, LETTERS, "", GREEDY) == generate(MODEL, WEIGHTS, LETTERS, "\n", GREEDY)
 
 
+def test_an_empty_prompt_needs_no_line_in_the_book():
+    letters = Characters("abcdefgh")
+    assert generate(MODEL, WEIGHTS, letters, "", GREEDY) == generate(MODEL, WEIGHTS, letters, "a", GREEDY)
+
+
 @pytest.mark.parametrize("tokenizer", [Bytes(), BytePairs(["Ð ±"])], ids=["bytes", "bpe"])
 def test_a_character_of_several_tokens_comes_whole(tokenizer, monkeypatch):
     tokens = tokenizer.encode("dё道🦔б")
@@ -189,6 +201,6 @@ def test_a_number_out_of_its_range_is_refused(options):
 
 def test_a_prompt_needs_characters_that_are_known():
     with pytest.raises(ValueError, match="'Z' is not one of them"):
-        generate(MODEL, WEIGHTS, LETTERS, "Z")
+        stream(MODEL, WEIGHTS, LETTERS, "Z")  # before anything is asked of it
     with pytest.raises(ValueError, match="at least one token"):
         written(GREEDY, np.zeros(0, np.int32))

@@ -1,5 +1,6 @@
 """`optviz lm` from the user's side: a model's life, what each command says, and what it refuses."""
 
+import io
 import json
 import os
 import shlex
@@ -9,9 +10,11 @@ import sys
 import time
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from optviz import language_model as lm
+from optviz import lm_report
 from optviz.cli import app
 from optviz.terminal import visible
 
@@ -128,10 +131,40 @@ def test_verified_self_play_tells_the_exam_before_and_after(command):
     assert "round 0: new" in result.output
 
 
-@pytest.mark.parametrize("name", ["self-play controls", "self-play diversity", "train", "compare"])
+@pytest.mark.parametrize("name", ["self-play controls", "self-play diversity", "train"])
 def test_every_command_says_what_it_does(command, name):
-    result = command(*name.split(), "--help")
-    assert result.exit_code == (2 if name == "compare" else 0)
+    assert command(*name.split(), "--help").exit_code == 0
+
+
+def test_a_damaged_model_hides_no_other_and_can_be_deleted(command, tmp_path):
+    for name in ("cats", "dogs"):
+        command("create", name, "--book", "cats.txt", *SMALL)
+    (tmp_path / "models" / "cats" / "config.json").write_text("{")
+    listed = command("list")
+    assert listed.exit_code == 0 and "dogs" in listed.output
+    assert "cats cannot be used: " in listed.output and "config.json is damaged" in listed.output
+    assert {row["name"]: "damaged" in row for row in json.loads(command("list", "--json").output)} == {
+        "cats": True,
+        "dogs": False,
+    }
+    assert command("train", "cats").exit_code == 2
+    assert command("delete", "cats", "--yes").exit_code == 0
+    assert not (tmp_path / "models" / "cats").exists()
+
+
+TOLD = lm.Progress(1250, 2000, 1.9234, 1.9812, 2.8581, 131_204.4, 3723.4)
+
+
+def test_a_terminal_of_80_columns_shows_every_figure(monkeypatch):
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(lm_report, "console", screen)
+    bar = lm_report._Bar(2000)
+    bar.show(TOLD)
+    lines = ["".join(part.text for part in line) for line in screen.render_lines(bar.get_renderable())]
+    assert len(lines) == 2
+    shown = "\n".join(lines)
+    for figure in ("1250/2000 steps, 1:02:03 left", "loss 1.923", "validation 1.981", "2.858 bits/byte", "131,204 tok"):
+        assert figure in shown, shown
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ import pytest
 
 import optviz
 from optviz import language_model as lm
+from optviz.language_model.locks import locked
 from optviz.language_model.models import checked_name
 from optviz.language_model.settings import Clipped, TrainingSettings, matrices_and_vectors, matrices_of_blocks
 from optviz.language_model.training import _reason_to_end
-from optviz.trace import _step
+from optviz.trace import take_step
 from surfaces import Quadratic, SpiralNetwork
 from surfaces.transformer import LanguageModelLoss, Transformer, text_loss
 
@@ -144,13 +145,12 @@ def test_a_finished_run_stays_as_it_is(whole):
     assert finger(whole[0]) == before
 
 
-def test_one_process_trains_a_model_at_a_time(whole):
-    import fcntl
-
-    with (whole[0].folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="Another process is training tiny"):
-            lm.train(whole[0])
+def test_one_process_changes_a_model_at_a_time(whole):
+    model = whole[0]
+    with locked(model.folder):
+        for change in (lambda: lm.train(model), lambda: lm.delete_model("tiny", model.folder.parent)):
+            with pytest.raises(ValueError, match="Another process is training tiny"):
+                change()
 
 
 def test_checkpoints_of_other_settings_are_refused(whole):
@@ -207,7 +207,7 @@ def test_any_optimizer_of_the_catalogue_can_train_it(name):
 
     def step():
         params = surface.start
-        return _step(optimizer, surface, jax.random.key(0), (jnp.int32(0), params, optimizer.init(params)))[0]
+        return take_step(optimizer, surface, jax.random.key(0), (jnp.int32(0), params, optimizer.init(params)))[0]
 
     _, params, _ = jax.eval_shape(step)
     assert jax.tree.map(lambda x: x.shape, params) == jax.tree.map(lambda x: x.shape, surface.start)
@@ -262,6 +262,9 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian():
         ({"optimizer": "adamv"}, "Unknown optimizer .adamv."),
         ({"hyperparameters": {}}, "adamw needs a learning_rate"),
         ({"step": 3}, "steps"),
+        ({"steps": 2**31}, r"steps must be below 2\*\*31, got 2147483648"),
+        ({"seed": 2**32}, "seed must be below"),
+        ({"batch_size": 10**11}, "batch_size must be below"),
     ],
 )
 def test_bad_settings_are_refused_with_a_sentence(change, sentence, unchecked):
@@ -311,6 +314,11 @@ def test_models_are_listed_opened_and_deleted(tmp_path):
     first = created(models, "Война и мир 1")
     created(models, "second")
     (models / "no model").mkdir()
+    damaged = created(models, "damaged")
+    (damaged.folder / "config.json").write_text("[]")
+    with pytest.raises(ValueError, match="is damaged or foreign"):
+        lm.open_model("damaged", models)
+    assert lm.model_names(models) == ["damaged", "second", "Война и мир 1"]
     assert [m.name for m in lm.list_models(models)] == ["second", "Война и мир 1"]
     assert lm.open_model("Война и мир 1", models).config == first.config
     assert (first.tokens("train") == TEXT[:350]).all()

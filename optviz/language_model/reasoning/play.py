@@ -90,17 +90,26 @@ def warm_up_optimizer(model: Transformer, num_steps: int) -> OptimizerSpec:
 
 
 def warm_up(
-    settings: Settings, optimizer: Any, num_steps: int, seed: int, params: Weights | None = None
+    settings: Settings,
+    optimizer: Any,
+    num_steps: int,
+    seed: int,
+    params: Weights | None = None,
+    *,
+    learner: Learner | None = None,
+    rng: random.Random | None = None,
 ) -> Iterator[tuple[Learner, float]]:
     """Supervised learning on random tasks, from random weights or `params`.
 
-    Every 20 steps, and at the end, the learner and its last loss.
+    Every 20 steps, and at the end, the learner and its last loss. A warm-up that was left goes on from its `learner`
+    with the `rng` that draws its tasks, in the state in which it was.
 
     Three texts in four are questions with answers, one is a proposal.
     """
-    key, rng = jax.random.key(seed), random.Random(seed)
-    params = initial_weights(settings.model, key) if params is None else params
-    learner, done = start_learning(optimizer, params), 0
+    key, rng = jax.random.key(seed), rng or random.Random(seed)
+    if learner is None:
+        learner = start_learning(optimizer, initial_weights(settings.model, key) if params is None else params)
+    done = int(learner.steps)
     while done < num_steps:
         size = min(_WARM_UP_BLOCK, num_steps - done)
         batches = [supervised_batch(settings, rng) for _ in range(size)]
@@ -150,12 +159,15 @@ def self_play(
     *,
     proposer: Proposer = propose,
     seed: int = 0,
+    learner: Learner | None = None,
+    first: int = 0,
 ) -> Iterator[Round]:
     """Rounds of self-play from the weights `params`, for ever: stop when you like.
 
-    With another `proposer` than `propose` only the solver learns. Any optimizer of the catalogue, or of Optax.
+    With another `proposer` than `propose` only the solver learns. Any optimizer of the catalogue, or of Optax. A game
+    that was left before the round `first` goes on from its `learner` and its `buffers`.
     """
-    learner, index = start_learning(optimizer, params), 0
+    learner, index = learner or start_learning(optimizer, params), first
     while True:
         rng, key = random.Random(f"{seed} {index}"), jax.random.fold_in(jax.random.key(seed), index)
         write_key, try_key, learn_key = jax.random.split(key, 3)

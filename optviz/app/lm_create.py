@@ -1,0 +1,185 @@
+"""The form for a new model: a book, a preset, and whatever shall be otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from markupsafe import Markup
+from nicegui import ui
+
+from optviz.app import chores
+from optviz.app.library import REFUSALS, Library
+from optviz.app.lm_form import Field, Form, OptimizerBox
+from optviz.app.lm_parts import Button, FileDrop, problem
+from optviz.app.shell import _, write
+from optviz.app.texts import Texts
+from optviz.arguments import parse_spec
+from optviz.language_model.presets import PRESETS, preset
+from optviz.language_model.settings import SCHEDULES
+
+PRESET_TEXTS = {
+    "shakespeare-cpu": _("Characters, 4 layers of width 128: minutes on a processor, for books of about a megabyte."),
+    "shakespeare-gpu": _("Characters, 6 layers of width 384: for an accelerator."),
+    "book": _("8000 byte pairs, 6 layers of width 256: for long books, hours; the best validation counts."),
+}
+SIZES = (
+    Field("layers", _("Layers"), _("Blocks of attention and network.")),
+    Field("heads", _("Heads"), _("Heads of attention, which divide the width.")),
+    Field("width", _("Width"), _("Numbers for each token.")),
+    Field("feed_forward", _("Width of the networks"), _("Four times the width if empty.")),
+    Field("context", _("Context"), _("Tokens that the model sees.")),
+    Field("dropout", _("Dropout"), _("Share of numbers left out in training."), "number"),
+    Field("positions", _("Positions"), "", "choice", ("learned", "rotary")),
+    Field("compute", _("Precision"), "", "choice", ("float32", "bfloat16")),
+)
+TRAINING = (
+    Field("steps", _("Steps"), _("At most so many.")),
+    Field("batch_size", _("Batch"), _("Stretches of text in a step.")),
+    Field("accumulation", _("Accumulation"), _("Batches in a step, whose gradients are averaged.")),
+    Field("schedule", _("Schedule"), "", "choice", SCHEDULES),
+    Field("warmup_steps", _("Warm-up steps"), _("The rate rises over them in a straight line.")),
+    Field("final_rate", _("Final rate"), _("As a share of the highest."), "number"),
+    Field("clip_norm", _("Longest gradient"), _("Longer ones are shortened to it; 0: none is."), "number"),
+    Field("validate_every", _("Steps between validations")),
+    Field("save_every", _("Steps between checkpoints")),
+    Field("log_every", _("Steps between points of a curve")),
+    Field("patience", _("Patience"), _("Validations without a new best, after which training ends; 0: never.")),
+    Field("seed", _("Seed"), _("Of the initial weights and of the batches.")),
+    Field("decay_vectors", _("Weight decay on the scales of norms"), "", "flag"),
+    Field("sharpness", _("Measure the sharpness at validations"), "", "flag"),
+    Field("obey_should_stop", _("End when the optimizer says so"), "", "flag"),
+)
+TEXT = (
+    Field("tokenizer", _("Tokenizer"), "", "choice", ("bytes", "characters", "bpe")),
+    Field("vocabulary_size", _("Vocabulary"), _("Byte pairs at most; for the tokenizer bpe alone.")),
+    Field("validation_share", _("Share held out"), _("Of the text, at its end, for validation."), "number"),
+)
+_SIZE_DEFAULTS = {"positions": "learned", "compute": "float32", "dropout": 0.0}
+
+
+class CreateForm:
+    """The form of one visitor; `on_made` gets the name of the model."""
+
+    def __init__(self, texts: Texts, shelf: Library, on_made: Callable[[str], Any]) -> None:
+        self.texts, self.shelf, self.on_made = texts, shelf, on_made
+        self.book: dict[str, Any] | None = None
+
+    def build(self) -> None:
+        texts = self.texts
+        with ui.element("div").classes("panel"):
+            self.build_book()
+            with ui.element("div").classes("controls"):
+                self.name = ui.input(texts("Name of the model")).props("outlined dense maxlength=64")
+                ready = [each.name for each in PRESETS]
+                self.preset = ui.select(ready, value=ready[0], label=texts("Preset"), on_change=self.fill)
+                self.preset.props("outlined dense options-dense").style("min-width: 190px")
+            self.told = ui.label().classes("tags")
+            self.optimizer = OptimizerBox(texts, "adamw", 1e-3)
+            with ui.expansion(texts("Sizes and tokenizer")).props("dense").classes("w-full"):
+                self.sizes, self.text = Form(texts, SIZES), Form(texts, TEXT)
+            with ui.expansion(texts("Training")).props("dense").classes("w-full"):
+                self.training = Form(texts, TRAINING)
+            self.make = Button(texts("Create the model"), self.create, strong=True)
+            self.state = ui.label().classes("tags").props('role="status"')
+            self.problem = problem()
+        self.fill()
+
+    def build_book(self) -> None:
+        """The place for the book, what was found in it, and its encoding if that was found wrong."""
+        texts = self.texts
+        write(
+            Markup("<h3>{}</h3><p class=lead>{}</p>").format(
+                texts("Book"),
+                texts("A plain text in any language and any encoding. Without one, Python's own help is read."),
+            )
+        )
+        FileDrop(texts, "/api/lm/book", ".txt,text/plain", self.arrived)
+        self.found = write(Markup())
+        with ui.element("div").classes("controls") as self.again:
+            self.encoding = ui.input(texts("Encoding, if it was found wrong")).props("outlined dense debounce=600")
+            Button(texts("Read again"), self.read)
+        self.again.set_visibility(False)
+
+    def fill(self) -> None:
+        """Fill in what the preset says."""
+        chosen = preset(self.preset.value)
+        training = chosen.training.as_json()
+        self.told.text = self.texts(PRESET_TEXTS[chosen.name])
+        self.sizes.set({**_SIZE_DEFAULTS, **chosen.sizes, "feed_forward": None})  # four times the width in all of them
+        self.text.set(
+            {"tokenizer": chosen.tokenizer, "vocabulary_size": chosen.vocabulary_size, "validation_share": 0.1}
+        )
+        self.training.set(training)
+        self.optimizer.set(training["optimizer"], training["hyperparameters"])
+
+    async def arrived(self, event: Any) -> None:
+        """A book has come: tell what it is."""
+        sent = event.args if isinstance(event.args, dict) else {}
+        self.book = {"id": str(sent.get("id")), "title": str(sent.get("title", ""))[:100]}
+        self.encoding.value = ""
+        if not self.name.value:
+            self.name.value = "".join(c for c in self.book["title"] if c.isalnum() or c in " _-")[:64].strip(" _-")
+        await self.read()
+
+    async def read(self) -> None:
+        """Read the book, in the encoding that was typed if one was, and show its beginning."""
+        if self.book is None:
+            return
+        self.problem.text = ""
+        try:
+            path, typed = self.shelf.uploads.path(self.book["id"]), (self.encoding.value or "").strip() or None
+            told = await self.shelf.chore(chores.read_book, path, self.book["title"], typed)
+        except REFUSALS as error:
+            self.problem.text = str(error)
+            self.found.set_content("")
+            return
+        self.again.set_visibility(True)
+        self.found.set_content(str(_found(self.texts, told)))
+
+    async def create(self) -> None:
+        """Make the model that the form describes."""
+        self.problem.text = ""
+        self.make.props("disabled")
+        self.state.text = self.texts("The book is read and its tokens are counted; a long one takes minutes.")
+        try:
+            made = await self.shelf.chore(chores.create, self.recipe(), self.shelf.models)
+        except REFUSALS as error:
+            self.problem.text = str(error)
+            return
+        finally:
+            self.make.props(remove="disabled")
+            self.state.text = ""
+        if self.book is not None:
+            self.shelf.uploads.discard(self.book["id"])
+        self.on_made(made)
+
+    def recipe(self) -> chores.Recipe:
+        """What stands in the form. ValueError or TypeError for what cannot be meant."""
+        text, training = self.text.values(), self.training.given()
+        name, hyperparameters = parse_spec(self.optimizer.text())
+        return chores.Recipe(
+            name=(self.name.value or "").strip(),
+            preset=self.preset.value,
+            book=None if self.book is None else self.shelf.uploads.path(self.book["id"]),
+            title="" if self.book is None else self.book["title"],
+            encoding=(self.encoding.value or "").strip() or None,
+            tokenizer=text["tokenizer"],
+            vocabulary_size=text["vocabulary_size"] if text["tokenizer"] == "bpe" else None,
+            sizes=self.sizes.given(),
+            training={**training, "optimizer": name, "hyperparameters": hyperparameters},
+            validation_share=0.1 if text["validation_share"] is None else text["validation_share"],
+        )
+
+
+def _found(texts: Texts, told: chores.BookTold) -> Markup:
+    """What was found in a book."""
+    sentence = texts(
+        "{title}: {characters} characters, {size} MB, read as {encoding}.",
+        title=told.title,
+        characters=f"{told.num_characters:,}",
+        size=f"{told.num_bytes / 1e6:.2f}",
+        encoding=told.encoding,
+    )
+    damaged = texts("{number} damaged characters are replaced.", number=told.broken) if told.broken else ""
+    return Markup('<p role="status">{} {}</p><pre class="written">{}</pre>').format(sentence, damaged, told.beginning)

@@ -1,0 +1,160 @@
+"""Training on a model's page: the queue's buttons, figures and curves as they grow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+from nicegui import ui
+from starlette.concurrency import run_in_threadpool
+
+from optviz.app.library import REFUSALS, Library
+from optviz.app.lm_curves import Curve, curves_of, events_of
+from optviz.app.lm_parts import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    VIOLET,
+    JobBar,
+    Line,
+    LineChart,
+    duration,
+    figure,
+    jobs_of,
+    stats,
+)
+from optviz.app.shell import _, write
+from optviz.app.texts import Texts
+from optviz.language_model import jobs, work
+from optviz.language_model.jobs import Job
+from optviz.language_model.models import Model
+
+
+class Chart(NamedTuple):
+    """A chart: its title, its lines by the column that each shows, whether its axis is logarithmic."""
+
+    title: str
+    lines: dict[str, Line]
+    log: bool = False
+
+
+CHARTS = (
+    Chart(
+        _("Loss, nats per token"),
+        {
+            "loss": Line(_("batches"), BLUE),
+            "validation_loss": Line(_("validation"), RED, points=True),
+        },
+    ),
+    Chart(_("Validation, bits per byte"), {"bits_per_byte": Line(_("bits per byte"), RED, points=True)}),
+)
+MORE = (
+    Chart(_("Learning rate"), {"learning_rate": Line(_("learning rate"), GREEN)}),
+    Chart(_("Gradient, L2 norm before clipping"), {"gradient_norm": Line(_("gradient"), ORANGE)}, log=True),
+    Chart(_("Update to weights, ratio of L2 norms"), {"update_to_weight": Line(_("ratio"), VIOLET)}, log=True),
+    Chart(_("Sharpness, largest eigenvalue of the Hessian"), {"sharpness": Line(_("sharpness"), RED, points=True)}),
+)
+_OF_VALIDATION = ("validation_loss", "bits_per_byte", "sharpness")
+
+
+class Seen(NamedTuple):
+    """What was read from the disk in one look."""
+
+    job: Job | None
+    known: Sequence[Job]
+    told: dict[str, Any] | None
+    curves: dict[str, Curve]
+    last: dict[str, float | None]
+    steps: int
+
+
+class TrainTab:
+    """What one visitor sees of a model's training."""
+
+    def __init__(self, texts: Texts, model: Model, shelf: Library) -> None:
+        self.texts, self.model, self.shelf = texts, model, shelf
+        self.curves = curves_of(model.folder)
+
+    def build(self) -> None:
+        texts = self.texts
+        self.bar = JobBar(texts, self.shelf, _("Train"), self.start)
+        self.progress = ui.linear_progress(0.0, show_value=False).props(f'aria-label="{texts("Progress")}"')
+        self.figures = write(Markup())
+        with ui.element("div").classes("charts") as self.shown:
+            self.charts = [self.chart(chart) for chart in CHARTS]
+        self.box = ui.expansion(texts("More curves")).props("dense").classes("w-full")
+        with self.box, ui.element("div").classes("charts"):
+            self.more = [self.chart(chart) for chart in MORE]
+        self.show_charts(False)
+
+    def show_charts(self, is_shown: bool) -> None:
+        """Show the charts, which are there only if there is something to draw."""
+        for place in (self.shown, self.box):
+            place.set_visibility(is_shown)
+
+    def chart(self, chart: Chart) -> LineChart:
+        """One of the charts, still empty."""
+        return LineChart(self.texts, chart.title, list(chart.lines.values()), _("step"), chart.log)
+
+    async def start(self) -> None:
+        """Queue the training, from where it stands."""
+        self.bar.problem.text = ""
+        try:
+            await run_in_threadpool(work.ask, "train", self.model.name, {}, self.shelf.models)
+            await run_in_threadpool(self.shelf.employ)
+        except REFUSALS as error:
+            self.bar.problem.text = str(error)
+        await self.look()
+
+    async def look(self) -> None:
+        """Show what has changed."""
+        try:
+            seen = await run_in_threadpool(self.gather)
+        except REFUSALS as error:
+            self.bar.problem.text = str(error)
+            return
+        self.bar.show(seen.job, seen.known, seen.told is not None)
+        self.show_charts(bool(seen.steps or seen.curves["validation_loss"].x))
+        steps = self.model.settings.steps
+        if seen.steps >= steps:
+            self.bar.start.set_visibility(False)  # there is nothing left to train
+        self.progress.value = min(seen.steps / steps, 1.0)
+        self.figures.set_content(str(self.told(seen)))
+        shown = [*zip(CHARTS, self.charts, strict=True), *(zip(MORE, self.more, strict=True) if self.box.value else ())]
+        for chart, element in shown:
+            element.show([seen.curves[column] for column in chart.lines])
+
+    def gather(self) -> Seen:
+        """Read what there is, off the event loop."""
+        known = jobs.list_jobs(self.shelf.models)
+        own = jobs_of(self.model, "train", known)
+        job = own[-1] if own else None
+        events = events_of(jobs.events_file(job.id, self.shelf.models)).read() if job else []
+        self.curves.read()
+        columns = [column for chart in (*CHARTS, *MORE) for column in chart.lines]
+        tables = {name: self.curves.validation if name in _OF_VALIDATION else self.curves.steps for name in columns}
+        curves = {name: table.curve(name) for name, table in tables.items()}
+        last = {name: table.last(name) for name, table in tables.items()}
+        rows = self.curves.steps.steps
+        told = events[-1] if events and job and job.status == "running" else None
+        steps = max(int(rows[-1]) + 1 if rows else 0, int(told["step"]) if told else 0)
+        return Seen(job, known, told, curves, last, steps)
+
+    def told(self, seen: Seen) -> Markup:
+        """The figures of this moment."""
+        texts, told = self.texts, seen.told or {}
+        steps = texts("{done} of {all}", done=f"{seen.steps:,}", all=f"{self.model.settings.steps:,}")
+        pairs = [
+            (texts("steps"), steps),
+            (texts("loss"), figure(seen.last["loss"])),
+            (texts("validation loss"), figure(seen.last["validation_loss"])),
+            (texts("bits per byte"), figure(seen.last["bits_per_byte"])),
+        ]
+        if told:
+            pairs += [
+                (texts("tokens per second"), figure(told.get("tokens_per_second"), 3)),
+                (texts("time left"), duration(texts, told.get("seconds_left"))),
+            ]
+        return stats(pairs)

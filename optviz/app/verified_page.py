@@ -1,0 +1,197 @@
+"""Verified self-play: a game with an exam before and after, its rewards and its tasks as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import Request
+from markupsafe import Markup
+from nicegui import ui
+from starlette.concurrency import run_in_threadpool
+
+from optviz.app import library
+from optviz.app.library import REFUSALS, Library
+from optviz.app.lm_curves import Curve, events_of, thinned
+from optviz.app.lm_form import Field, Form, OptimizerBox
+from optviz.app.lm_parts import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    VIOLET,
+    JobBar,
+    Line,
+    LineChart,
+    figure,
+    require_installed,
+    stats,
+    table,
+)
+from optviz.app.shell import _, frame, write
+from optviz.app.texts import Texts
+from optviz.language_model import jobs, work
+from optviz.language_model.reasoning.exam import Share
+from optviz.language_model.reasoning.game import AFTER, BEFORE, ROUNDS, WARM_UP, Options
+
+FIELDS = (
+    Field("warm_up_steps", _("Warm-up steps"), _("Of supervised learning before the game.")),
+    Field("rounds", _("Rounds"), _("One step of the optimizer each.")),
+    Field("width", _("Width"), _("Numbers for each token, a multiple of 4.")),
+    Field("layers", _("Layers"), _("Blocks of attention and network.")),
+    Field("tasks", _("Tasks of an exam"), _("Of each kind; more make the interval narrower.")),
+    Field("exam_every", _("Rounds between exams")),
+    Field("leash", _("Leash"), _("Weight of the divergence from the model after the warm-up."), "number"),
+    Field("seed", _("Seed"), _("Of warm-up and play.")),
+)
+KINDS = {
+    "deduction": Line(_("deduction"), BLUE, points=True),
+    "abduction": Line(_("abduction"), RED, points=True),
+    "induction": Line(_("induction"), GREEN, points=True),
+}
+SOLVING = {f"{kind}/solving": line._replace(points=False) for kind, line in KINDS.items()}
+PROPOSING = {f"{kind}/proposing": line._replace(points=False) for kind, line in KINDS.items()}
+RATES = {"valid": Line(_("valid"), VIOLET), "new": Line(_("new"), ORANGE)}
+_LOOK = 1.0
+
+
+def verified_page(request: Request, shelf: Library) -> None:
+    """The latest game, and the form for another one."""
+    with frame(request, _("Verified self-play")) as texts:
+        write(
+            Markup('<p><a href="/models">← {}</a></p><h1>{}</h1><p>{}</p><p class="lead">{}</p>').format(
+                texts("Language models"),
+                texts("Verified self-play"),
+                texts(
+                    "One model proposes tasks about small programs and solves them; an interpreter says what is true. "
+                    "Proposing pays for tasks that are sometimes solved, solving for right answers."
+                ),
+                texts(
+                    "It starts from nothing, so a supervised warm-up on random tasks comes first. The exam asks for "
+                    "programs with one operation more, before and after; its 95 % intervals tell the luck of the tasks."
+                ),
+            )
+        )
+        if library.is_installed():
+            with ui.element("div").classes("side"):
+                _Game(texts, shelf).build()
+        else:
+            require_installed(texts)
+
+
+class _Game:
+    """What one visitor sees of the latest game."""
+
+    def __init__(self, texts: Texts, shelf: Library) -> None:
+        self.texts, self.shelf = texts, shelf
+
+    def build(self) -> None:
+        texts, defaults = self.texts, Options()
+        with ui.expansion(texts("Settings")).props("dense").classes("w-full"):
+            self.optimizer = OptimizerBox(texts, "adam", 3e-4)
+            self.form = Form(texts, FIELDS, {field.name: getattr(defaults, field.name) for field in FIELDS})
+        self.bar = JobBar(texts, self.shelf, _("Play"), self.start)
+        self.figures = write(Markup())
+        self.exam = write(Markup())
+        with ui.element("div").classes("charts") as self.charts:
+            self.marks = LineChart(texts, _("Exam, share solved"), list(KINDS.values()), _("round"))
+            self.solving = LineChart(texts, _("Reward of solving"), list(SOLVING.values()), _("round"))
+            self.proposing = LineChart(texts, _("Reward of proposing"), list(PROPOSING.values()), _("round"))
+            self.rates = LineChart(texts, _("Proposals, share valid and new"), list(RATES.values()), _("round"))
+            self.warm_up = LineChart(texts, _("Warm-up, loss"), [Line(_("nats per token"), BLUE)], _("step"))
+        self.samples = write(Markup())
+        self.charts.set_visibility(False)
+        ui.timer(_LOOK, self.look)
+
+    async def start(self) -> None:
+        """Queue a game with what stands in the form."""
+        self.bar.problem.text = ""
+        try:
+            asked = {**self.form.given(), "optimizer": self.optimizer.text()}
+            await run_in_threadpool(work.ask, "verified", "", asked, self.shelf.models)
+            await run_in_threadpool(self.shelf.employ)
+        except REFUSALS as error:
+            self.bar.problem.text = str(error)
+        await self.look()
+
+    async def look(self) -> None:
+        """Show what has changed."""
+        try:
+            job, known, events = await run_in_threadpool(self.gather)
+        except REFUSALS as error:
+            self.bar.problem.text = str(error)
+            return
+        self.bar.show(job, known, bool(events))
+        self.charts.set_visibility(bool(events))
+        parts = {part: [e for e in events if e["at"][0] == part] for part in (WARM_UP, BEFORE, ROUNDS, AFTER)}
+        rounds = [float(event["at"][1]) for event in parts[ROUNDS]]
+        self.warm_up.show([thinned([e["at"][1] for e in parts[WARM_UP]], [e["loss"] for e in parts[WARM_UP]])])
+        for chart, lines in ((self.solving, SOLVING), (self.proposing, PROPOSING), (self.rates, RATES)):
+            chart.show([thinned(rounds, [e["figures"].get(name) for e in parts[ROUNDS]]) for name in lines])
+        exams = [(_round_of(event, rounds), event["exam"]) for event in events if "exam" in event]
+        self.marks.show([_shares(exams, kind) for kind in KINDS])
+        self.tell(job, parts, exams)
+
+    def gather(self) -> tuple[jobs.Job | None, list[jobs.Job], list[dict[str, Any]]]:
+        """Read what there is, off the event loop."""
+        known = jobs.list_jobs(self.shelf.models)
+        own = [job for job in known if job.kind == "verified"]
+        job = next((job for job in own if job.is_active), own[-1] if own else None)
+        events = events_of(jobs.events_file(job.id, self.shelf.models)).read() if job else []
+        return job, known, events
+
+    def tell(self, job: jobs.Job | None, parts: Mapping[int, Sequence[Any]], exams: Sequence[Any]) -> None:
+        """The figures of the last round, the exams, and tasks that were proposed."""
+        texts = self.texts
+        if job is None:
+            for place in (self.figures, self.exam, self.samples):
+                place.set_content("")
+            return
+        options = Options(**job.settings)
+        steps = parts[WARM_UP][-1]["at"][1] if parts[WARM_UP] else 0
+        last = parts[ROUNDS][-1] if parts[ROUNDS] else {"at": [ROUNDS, -1], "figures": {}, "proposals": []}
+        pairs = [
+            (texts("warm-up"), texts("{done} of {all}", done=f"{steps:,}", all=f"{options.warm_up_steps:,}")),
+            (texts("rounds"), texts("{done} of {all}", done=f"{last['at'][1] + 1:,}", all=f"{options.rounds:,}")),
+            (texts("valid proposals"), _percent(last["figures"].get("valid"))),
+            (texts("tasks kept"), figure(last["figures"].get("kept"))),
+        ]
+        self.figures.set_content(str(stats(pairs)))
+        gain = parts[AFTER][-1].get("gain", {}) if parts[AFTER] else {}
+        self.exam.set_content(str(self.exam_table(exams, gain)) if exams else "")
+        rows = [(texts(KINDS[p["kind"]].name), p["written"], self.outcome(p)) for p in last.get("proposals", [])]
+        shown = table((texts("kind"), texts("written"), texts("what the interpreter made of it")), rows)
+        heading = Markup("<h3>{}</h3>").format(texts("Proposals of this round"))
+        self.samples.set_content(str(heading + shown) if rows else "")
+
+    def exam_table(self, exams: Sequence[tuple[float, Mapping[str, Any]]], gain: Mapping[str, Any]) -> Markup:
+        """Each kind before, now, and by how much it changed."""
+        texts, rows = self.texts, []
+        for kind, line in KINDS.items():
+            change = "–"
+            if kind in gain:
+                value, low, high = (f"{100 * number:+.1f}" for number in gain[kind])
+                change = texts("{value} points [{low}, {high}]", value=value, low=low, high=high)
+            first, latest = (str(Share(*exam[kind])) for _at, exam in (exams[0], exams[-1]))
+            rows.append((texts(line.name), first, latest, change))
+        return table((texts("exam"), texts("after the warm-up"), texts("latest"), texts("change")), rows)
+
+    def outcome(self, proposal: Mapping[str, str]) -> str:
+        """The task that a proposal makes, or why it makes none."""
+        if "task" in proposal:
+            return self.texts("task {task} answer {answer}", task=proposal["task"], answer=proposal["answer"])
+        return self.texts("refused: {reason}", reason=proposal["refusal"])
+
+
+def _round_of(event: Mapping[str, Any], rounds: Sequence[float]) -> float:
+    """After how many rounds an exam was sat."""
+    part, number = event["at"]
+    return 0.0 if part == BEFORE else number + 1.0 if part == ROUNDS else float(len(rounds))
+
+
+def _shares(exams: Sequence[tuple[float, Mapping[str, Any]]], kind: str) -> Curve:
+    return Curve([at for at, _exam in exams], [round(exam[kind][0] / exam[kind][1], 4) for _at, exam in exams])
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"

@@ -1,0 +1,44 @@
+"""What `config.json` holds, and whether data is such."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optviz.language_model.checkpoints import canonical
+from optviz.language_model.settings import TrainingSettings
+from surfaces.transformer import Transformer
+
+FORMAT = "optviz-language-model/1"
+MOST_LAYERS = 1000
+NOT_UNDERSTOOD = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What hostile or damaged JSON data may raise."""
+
+
+def reason_of(error: Exception) -> str:
+    """Why data was not understood, as the end of a sentence without its full stop."""
+    return f"it lacks {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
+
+
+def understood(config: Any) -> Transformer:
+    """The sizes in the data of a `config.json`, all of which is as `create_model` writes it.
+
+    Raises:
+      ValueError, TypeError, KeyError, AttributeError, OverflowError: if it is not.
+    """
+    if not isinstance(config, dict) or config.get("format") != FORMAT or not isinstance(config["about"], dict):
+        raise ValueError(f"its config.json is not in the format {FORMAT!r}")
+    if not isinstance(config["about"].get("validation_share", 0.1), float):
+        raise ValueError("the share of the text that it held out is no number")
+    sizes = config["model"]
+    if not isinstance(sizes.get("layers"), int) or sizes["layers"] > MOST_LAYERS:
+        raise ValueError(f"a model of more than {MOST_LAYERS} layers is not read")
+    transformer = Transformer(**sizes)
+    TrainingSettings.from_json(config["training"])
+    for split in ("train", "validation"):
+        about = config["data"][split]
+        if not all(isinstance(about[name], int) and about[name] > 0 for name in ("tokens", "predicted_bytes")):
+            raise ValueError(f"what it says of its {split} text is not understood")
+    if not isinstance(config["tokenizer"], str):
+        raise ValueError("the digest of its tokenizer is no text")
+    canonical(config)
+    return transformer
