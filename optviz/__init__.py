@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optviz import conformance, metrics, sweeps
+    from optviz import conformance, language_model, metrics, sweeps
     from optviz.conformance import CheckFailed, check_optimizer
     from optviz.job import run
     from optviz.optimizers import (
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = ("conformance", "metrics", "sweeps", "torch")
+_MODULES = ("conformance", "language_model", "metrics", "sweeps", "torch")
 _HOMES = {
     "CheckFailed": "optviz.conformance",
     "check_optimizer": "optviz.conformance",
@@ -110,6 +110,7 @@ __all__ = [
     "explore",
     "good_region",
     "interactive_3d",
+    "language_model",
     "log_uniform",
     "metrics",
     "optimizer",

@@ -29,7 +29,6 @@ SMALL = [
 def command(tmp_path, monkeypatch):
     """`command("run", "--steps", "3")` in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
     return lambda *words: CliRunner().invoke(app, [str(w) for w in words])
 
 

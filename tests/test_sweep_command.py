@@ -15,7 +15,6 @@ from optviz.cli import app
 def command(tmp_path, monkeypatch):
     """`command("--axis", ...)` in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
     return lambda *words: CliRunner().invoke(app, ["sweep", "--steps", "5", *map(str, words)])
 
 

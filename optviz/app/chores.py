@@ -37,7 +37,7 @@ class Recipe:
     vocabulary_size: int | None = None
     sizes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    validation_share: float = 0.1
+    validation_share: float | None = None
 
 
 def read_book(path: Path, title: str, encoding: str | None = None) -> BookTold:

@@ -53,7 +53,12 @@ TRAINING = (
 TEXT = (
     Field("tokenizer", _("Tokenizer"), "", "choice", ("bytes", "characters", "bpe")),
     Field("vocabulary_size", _("Vocabulary"), _("Byte pairs at most; for the tokenizer bpe alone.")),
-    Field("validation_share", _("Share held out"), _("Of the text, at its end, for validation."), "number"),
+    Field(
+        "validation_share",
+        _("Share held out"),
+        _("Of the text, at its end, for validation; empty: a tenth at most."),
+        "number",
+    ),
 )
 _SIZE_DEFAULTS = {"positions": "learned", "compute": "float32", "dropout": 0.0}
 
@@ -107,9 +112,8 @@ class CreateForm:
         training = chosen.training.as_json()
         self.told.text = self.texts(PRESET_TEXTS[chosen.name])
         self.sizes.set({**_SIZE_DEFAULTS, **chosen.sizes, "feed_forward": None})  # four times the width in all of them
-        self.text.set(
-            {"tokenizer": chosen.tokenizer, "vocabulary_size": chosen.vocabulary_size, "validation_share": 0.1}
-        )
+        told = {"tokenizer": chosen.tokenizer, "vocabulary_size": chosen.vocabulary_size, "validation_share": None}
+        self.text.set(told)
         self.training.set(training)
         self.optimizer.set(training["optimizer"], training["hyperparameters"])
 
@@ -168,7 +172,7 @@ class CreateForm:
             vocabulary_size=text["vocabulary_size"] if text["tokenizer"] == "bpe" else None,
             sizes=self.sizes.given(),
             training={**training, "optimizer": name, "hyperparameters": hyperparameters},
-            validation_share=0.1 if text["validation_share"] is None else text["validation_share"],
+            validation_share=text["validation_share"],
         )
 
 

@@ -58,7 +58,7 @@ class Server:
 
 def environment():
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
-    return {**os.environ, "PYTHONPATH": root, "COLUMNS": "200"}
+    return {**os.environ, "PYTHONPATH": root}
 
 
 def free_port():

@@ -25,7 +25,6 @@ def options(name, values=SMALL):
 @pytest.fixture
 def command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
     return lambda *words: CliRunner().invoke(app, ["experiment", *map(str, words)])
 
 

@@ -25,8 +25,7 @@ def home(tmp_path_factory):
 
 
 def run(home, *words):
-    environment = {"COLUMNS": "200", "OPTVIZ_MODELS": str(home / "models")}
-    return CliRunner().invoke(app, ["lm", *map(str, words)], env=environment)
+    return CliRunner().invoke(app, ["lm", *map(str, words)], env={"OPTVIZ_MODELS": str(home / "models")})
 
 
 @pytest.fixture(scope="module")

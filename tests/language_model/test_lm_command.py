@@ -27,7 +27,6 @@ SMALL = shlex.split(
 def command(tmp_path, monkeypatch):
     """`command("list")`, with models in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("OPTVIZ_MODELS", str(tmp_path / "models"))
     (tmp_path / "cats.txt").write_text("the cat sat on the mat. the dog sat on the cat.\n" * 40)
     return lambda *words, **options: CliRunner().invoke(app, ["lm", *map(str, words)], **options)

@@ -9,8 +9,7 @@ A task is a program with inputs and the outputs that the interpreter makes of th
     induction   three pairs, three hidden   any program that does   `I305  >257  ,...:`      `s2i.`
 
 A proposer answers `PD` or `PA` with a program and an input, `s2i:305.`, and `PIs2i       :` with six inputs,
-`305,21,...,7.` In a question programs and lists are padded, so that the same thing always stands in the same place:
-a small model finds it there hundreds of steps sooner.
+`305,21,...,7.` In a question programs and lists are padded, so that the same thing always stands in the same place.
 """
 
 from __future__ import annotations
