@@ -144,7 +144,7 @@ def _catalogue(data: Mapping[str, Any], texts: Texts) -> bytes:
 async def _export(data: dict[str, Any], request: Request, workers: Workers) -> Response:
     # The process for pictures gets data that has been checked here, and no name of a file.
     asked = exports.checked(data.get("settings"), data.get("format"))
-    made = await workers.drawing(exports.export, *asked)
+    made = await workers.drawing(exports.export, *asked, is_gone=request.is_disconnected)
     disposition = {"content-disposition": f'attachment; filename="{made.name}"'}
     return Response(made.content, media_type=made.media_type, headers=disposition)
 

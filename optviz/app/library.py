@@ -8,14 +8,11 @@ import importlib.util
 import subprocess
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from optviz.app.uploads import Files
-from optviz.app.work import Workers
+from optviz.app.work import Process, Workers
 from optviz.language_model import jobs, worker
 from optviz.language_model.models import models_folder
 
@@ -42,7 +39,8 @@ class Library:
         self.uploads = Files(self.models / ".uploads")
         self.downloads = Files(self.models / ".downloads")
         self._starters: dict[int, _Starter] = {}
-        self._chores: ProcessPoolExecutor | None = None
+        died = "The process that does this ended; its memory may have been too small."
+        self._chores = Process(_prepare_process, died)
         self._turn = asyncio.Semaphore(1)
 
     async def chore(self, do: Callable[..., Any], *args: Any) -> Any:
@@ -51,13 +49,7 @@ class Library:
         Both must be picklable. One at a time; whatever else the server does goes on meanwhile.
         """
         async with self._turn:
-            if self._chores is None:
-                self._chores = ProcessPoolExecutor(1, get_context("spawn"), _prepare_process)
-            try:
-                return await asyncio.get_running_loop().run_in_executor(self._chores, do, *args)
-            except BrokenProcessPool:
-                self._chores = None
-                raise RuntimeError("The process that does this ended; its memory may have been too small.") from None
+            return await self._chores.run(do, *args)
 
     def employ(self) -> None:
         """Start a worker for each device that needs one and has none."""
@@ -87,13 +79,7 @@ class Library:
 
     def close(self) -> None:
         """End the process for chores; workers go on."""
-        if self._chores is not None:
-            # The interpreter would wait for a long chore, and there is no public way to end it.
-            processes = list((self._chores._processes or {}).values())
-            self._chores.shutdown(wait=False, cancel_futures=True)
-            self._chores = None
-            for process in processes:
-                process.terminate()
+        self._chores.end()
 
 
 class _Starter:

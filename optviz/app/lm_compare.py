@@ -7,17 +7,15 @@ from typing import Any
 
 from markupsafe import Markup
 from nicegui import ui
-from starlette.concurrency import run_in_threadpool
 
 from optviz.app.choosing import in_order
-from optviz.app.library import REFUSALS, Library
-from optviz.app.lm_curves import events_of
+from optviz.app.library import Library
 from optviz.app.lm_form import Field, Form
-from optviz.app.lm_parts import JobBar, figure, jobs_of, stats, table
+from optviz.app.lm_parts import Event, JobBar, JobView, figure, jobs_of, stats, table
 from optviz.app.shell import _, joined, write
 from optviz.app.texts import Texts
-from optviz.language_model import jobs, work
 from optviz.language_model.comparison import RESULTS
+from optviz.language_model.jobs import Job
 from optviz.language_model.models import Model
 from optviz.optimizers import CATALOGUE
 
@@ -37,11 +35,14 @@ PICTURES = {
 }
 
 
-class CompareTab:
+class CompareTab(JobView):
     """What one visitor compares on a model."""
 
+    kind = "compare"
+
     def __init__(self, texts: Texts, model: Model, shelf: Library) -> None:
-        self.texts, self.model, self.shelf = texts, model, shelf
+        super().__init__(texts, model, shelf)
+        self.model = model
         self.told: Any = None
 
     def build(self) -> None:
@@ -70,24 +71,11 @@ class CompareTab:
         for place in (self.progress, self.folded):
             place.set_visibility(False)
 
-    async def start(self) -> None:
-        """Queue a comparison of what stands in the form."""
-        self.bar.problem.text = ""
-        try:
-            asked = {**self.form.given(), "optimizers": list(self.optimizers.value or ())}
-            await run_in_threadpool(work.ask, "compare", self.model.name, asked, self.shelf.models)
-            await run_in_threadpool(self.shelf.employ)
-        except REFUSALS as error:
-            self.bar.problem.text = str(error)
-        await self.look()
+    def asked(self) -> dict[str, Any]:
+        return {**self.form.given(), "optimizers": list(self.optimizers.value or ())}
 
-    async def look(self) -> None:
-        """Show what has changed."""
-        try:
-            job, known, events = await run_in_threadpool(self.gather)
-        except REFUSALS as error:
-            self.bar.problem.text = str(error)
-            return
+    def show(self, found: tuple[Job | None, list[Job], list[Event]]) -> None:
+        job, known, events = found
         self.bar.show(job, known, bool(events))
         for place in (self.progress, self.folded):
             place.set_visibility(bool(events))
@@ -101,12 +89,8 @@ class CompareTab:
         self.runs.set_content(str(self.run_table(list(ended.values())) if ended else ""))
         self.found.set_content(str(self.results(job.id, events[-1]) if job and events and "rows" in events[-1] else ""))
 
-    def gather(self) -> tuple[jobs.Job | None, list[jobs.Job], list[dict[str, Any]]]:
-        """Read what there is, off the event loop."""
-        known = jobs.list_jobs(self.shelf.models)
-        own = jobs_of(self.model, "compare", known)
-        events = events_of(jobs.events_file(own[-1].id, self.shelf.models)).read() if own else []
-        return own[-1] if own else None, known, events
+    def gather(self) -> tuple[Job | None, list[Job], list[Event]]:
+        return self.newest(lambda known: jobs_of(self.model, self.kind, known))
 
     def now(self, last: Mapping[str, Any], ended: int) -> Markup:
         """Which run goes on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from markupsafe import Markup
 from nicegui import ui
@@ -13,15 +13,16 @@ from nicegui.elements.mixins.text_element import TextElement
 from starlette.concurrency import run_in_threadpool
 
 from optviz.app.library import REFUSALS, Library
-from optviz.app.lm_curves import Curve
+from optviz.app.lm_curves import Curve, events_of
 from optviz.app.shell import _, joined, write
 from optviz.app.texts import Texts
 from optviz.app.uploads import MAX_BYTES
-from optviz.language_model import cards, jobs
+from optviz.language_model import cards, jobs, work
 from optviz.language_model.checkpoints import canonical
 from optviz.language_model.jobs import Job
 from optviz.language_model.models import Model
 
+Event = dict[str, Any]
 _STATIC = Path(__file__).parent / "static"
 BLUE, RED, GREEN, VIOLET, ORANGE = "#0072B2", "#D55E00", "#009E73", "#7B4FA3", "#C28500"
 KINDS = {
@@ -121,6 +122,57 @@ class JobBar:
             self.told.text = self.texts("Runs: its programs are compiled, which may take a minute.")
         else:
             self.told.text = state_of(self.texts, job, known, self.library.trouble()) if job else ""
+
+
+class JobView:
+    """A visitor's view of the newest job of one kind: what is seen of it, and how another is asked for.
+
+    A subclass builds its elements, with `bar` among them, and fills in `asked`, `gather` and `show`.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, texts: Texts, model: Model | None, shelf: Library) -> None:
+        self.texts, self.shelf = texts, shelf
+        self._name = "" if model is None else model.name
+        self.bar: JobBar
+
+    def asked(self) -> dict[str, Any]:
+        """The settings of a new job, as the form has them."""
+        return {}
+
+    def gather(self) -> Any:
+        """Read what there is, off the event loop."""
+        raise NotImplementedError
+
+    def show(self, found: Any) -> None:
+        """Show what was gathered."""
+        raise NotImplementedError
+
+    def newest(self, own: Callable[[Sequence[Job]], Sequence[Job]]) -> tuple[Job | None, list[Job], list[Event]]:
+        """The newest of the jobs that `own` picks, all jobs, and what the newest has told."""
+        known = jobs.list_jobs(self.shelf.models)
+        job = next(iter(reversed(own(known))), None)
+        return job, known, events_of(jobs.events_file(job.id, self.shelf.models)).read() if job else []
+
+    async def start(self) -> None:
+        """Queue a job with what stands in the form."""
+        self.bar.problem.text = ""
+        try:
+            await run_in_threadpool(work.ask, self.kind, self._name, self.asked(), self.shelf.models)
+            await run_in_threadpool(self.shelf.employ)
+        except REFUSALS as error:
+            self.bar.problem.text = str(error)
+        await self.look()
+
+    async def look(self) -> None:
+        """Show what has changed."""
+        try:
+            found = await run_in_threadpool(self.gather)
+        except REFUSALS as error:
+            self.bar.problem.text = str(error)
+            return
+        self.show(found)
 
 
 def state_of(texts: Texts, job: Job, known: Sequence[Job], trouble: str = "") -> str:

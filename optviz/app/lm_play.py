@@ -8,17 +8,31 @@ from typing import Any
 
 from markupsafe import Markup
 from nicegui import ui
-from starlette.concurrency import run_in_threadpool
 
-from optviz.app.library import REFUSALS, Library
-from optviz.app.lm_curves import events_of, thinned
+from optviz.app.library import Library
+from optviz.app.lm_curves import thinned
 from optviz.app.lm_form import Field, Form, OptimizerBox
-from optviz.app.lm_parts import BLUE, GREEN, ORANGE, RED, VIOLET, JobBar, Line, LineChart, figure, jobs_of, stats
+from optviz.app.lm_parts import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    VIOLET,
+    Event,
+    JobBar,
+    JobView,
+    Line,
+    LineChart,
+    figure,
+    jobs_of,
+    stats,
+)
 from optviz.app.lm_write import which_box
 from optviz.app.shell import _, joined, write
 from optviz.app.texts import Texts
-from optviz.language_model import diversity, jobs, work
+from optviz.language_model import diversity
 from optviz.language_model.checkpoints import has_checkpoint
+from optviz.language_model.jobs import Job
 from optviz.language_model.models import CHECKPOINTS, Model
 from optviz.terminal import visible
 
@@ -40,11 +54,14 @@ PARTS = {
 _ROUNDS = 200
 
 
-class PlayTab:
+class PlayTab(JobView):
     """What one visitor sees of a model's self-play."""
 
+    kind = "diversity"
+
     def __init__(self, texts: Texts, model: Model, shelf: Library) -> None:
-        self.texts, self.model, self.shelf = texts, model, shelf
+        super().__init__(texts, model, shelf)
+        self.model = model
         self.text_shown: Any = None
 
     def build(self) -> None:
@@ -85,24 +102,11 @@ class PlayTab:
         prompt = min(values["prompt_tokens"], max(1, context // 4))
         return {**values, "prompt_tokens": prompt, "new_tokens": min(values["new_tokens"], context - prompt)}
 
-    async def start(self) -> None:
-        """Queue a game with what stands in the form."""
-        self.bar.problem.text = ""
-        try:
-            asked = {**self.form.given(), "optimizer": self.optimizer.text(), "which": self.which.value or "best"}
-            await run_in_threadpool(work.ask, "diversity", self.model.name, asked, self.shelf.models)
-            await run_in_threadpool(self.shelf.employ)
-        except REFUSALS as error:
-            self.bar.problem.text = str(error)
-        await self.look()
+    def asked(self) -> dict[str, Any]:
+        return {**self.form.given(), "optimizer": self.optimizer.text(), "which": self.which.value or "best"}
 
-    async def look(self) -> None:
-        """Show what has changed."""
-        try:
-            job, known, events, there = await run_in_threadpool(self.gather)
-        except REFUSALS as error:
-            self.bar.problem.text = str(error)
-            return
+    def show(self, found: tuple[Job | None, list[Job], list[Event], list[str]]) -> None:
+        job, known, events, there = found
         if list(self.which.options) != there:
             self.which.set_options(there, value=self.which.value if self.which.value in there else there[0])
         self.bar.show(job, known, bool(events))
@@ -116,15 +120,11 @@ class PlayTab:
         self.leash.show([thinned(rounds, [event["divergence"] for event in events])])
         self.tell(job, events, judged)
 
-    def gather(self) -> tuple[jobs.Job | None, list[jobs.Job], list[dict[str, Any]], list[str]]:
-        """Read what there is, off the event loop."""
-        known = jobs.list_jobs(self.shelf.models)
-        own = jobs_of(self.model, "diversity", known)
-        events = events_of(jobs.events_file(own[-1].id, self.shelf.models)).read() if own else []
+    def gather(self) -> tuple[Job | None, list[Job], list[Event], list[str]]:
         there = [which for which in CHECKPOINTS if has_checkpoint(self.model.folder / which)]
-        return own[-1] if own else None, known, events, there or ["best"]
+        return *self.newest(lambda known: jobs_of(self.model, self.kind, known)), there or ["best"]
 
-    def tell(self, job: jobs.Job | None, events: Sequence[dict[str, Any]], judged: Sequence[tuple[float, Any]]) -> None:
+    def tell(self, job: Job | None, events: Sequence[Event], judged: Sequence[tuple[float, Any]]) -> None:
         """The figures of the last round, and texts of it."""
         texts = self.texts
         if not job or not events:

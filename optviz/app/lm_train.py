@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 from nicegui import ui
-from starlette.concurrency import run_in_threadpool
 
-from optviz.app.library import REFUSALS, Library
-from optviz.app.lm_curves import Curve, curves_of, events_of
+from optviz.app.library import Library
+from optviz.app.lm_curves import Curve, curves_of
 from optviz.app.lm_parts import (
     BLUE,
     GREEN,
@@ -18,6 +17,7 @@ from optviz.app.lm_parts import (
     RED,
     VIOLET,
     JobBar,
+    JobView,
     Line,
     LineChart,
     duration,
@@ -27,7 +27,6 @@ from optviz.app.lm_parts import (
 )
 from optviz.app.shell import _, write
 from optviz.app.texts import Texts
-from optviz.language_model import jobs, work
 from optviz.language_model.jobs import Job
 from optviz.language_model.models import Model
 
@@ -70,11 +69,14 @@ class Seen(NamedTuple):
     steps: int
 
 
-class TrainTab:
+class TrainTab(JobView):
     """What one visitor sees of a model's training."""
 
+    kind = "train"
+
     def __init__(self, texts: Texts, model: Model, shelf: Library) -> None:
-        self.texts, self.model, self.shelf = texts, model, shelf
+        super().__init__(texts, model, shelf)
+        self.model = model
         self.curves = curves_of(model.folder)
 
     def build(self) -> None:
@@ -98,40 +100,20 @@ class TrainTab:
         """One of the charts, still empty."""
         return LineChart(self.texts, chart.title, list(chart.lines.values()), _("step"), chart.log)
 
-    async def start(self) -> None:
-        """Queue the training, from where it stands."""
-        self.bar.problem.text = ""
-        try:
-            await run_in_threadpool(work.ask, "train", self.model.name, {}, self.shelf.models)
-            await run_in_threadpool(self.shelf.employ)
-        except REFUSALS as error:
-            self.bar.problem.text = str(error)
-        await self.look()
-
-    async def look(self) -> None:
-        """Show what has changed."""
-        try:
-            seen = await run_in_threadpool(self.gather)
-        except REFUSALS as error:
-            self.bar.problem.text = str(error)
-            return
-        self.bar.show(seen.job, seen.known, seen.told is not None)
-        self.show_charts(bool(seen.steps or seen.curves["validation_loss"].x))
+    def show(self, found: Seen) -> None:
+        self.bar.show(found.job, found.known, found.told is not None)
+        self.show_charts(bool(found.steps or found.curves["validation_loss"].x))
         steps = self.model.settings.steps
-        if seen.steps >= steps:
+        if found.steps >= steps:
             self.bar.start.set_visibility(False)  # there is nothing left to train
-        self.progress.value = min(seen.steps / steps, 1.0)
-        self.figures.set_content(str(self.told(seen)))
+        self.progress.value = min(found.steps / steps, 1.0)
+        self.figures.set_content(str(self.told(found)))
         shown = [*zip(CHARTS, self.charts, strict=True), *(zip(MORE, self.more, strict=True) if self.box.value else ())]
         for chart, element in shown:
-            element.show([seen.curves[column] for column in chart.lines])
+            element.show([found.curves[column] for column in chart.lines])
 
     def gather(self) -> Seen:
-        """Read what there is, off the event loop."""
-        known = jobs.list_jobs(self.shelf.models)
-        own = jobs_of(self.model, "train", known)
-        job = own[-1] if own else None
-        events = events_of(jobs.events_file(job.id, self.shelf.models)).read() if job else []
+        job, known, events = self.newest(lambda known: jobs_of(self.model, self.kind, known))
         self.curves.read()
         columns = [column for chart in (*CHARTS, *MORE) for column in chart.lines]
         tables = {name: self.curves.validation if name in _OF_VALIDATION else self.curves.steps for name in columns}

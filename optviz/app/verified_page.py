@@ -8,11 +8,10 @@ from typing import Any
 from fastapi import Request
 from markupsafe import Markup
 from nicegui import ui
-from starlette.concurrency import run_in_threadpool
 
 from optviz.app import library
-from optviz.app.library import REFUSALS, Library
-from optviz.app.lm_curves import Curve, events_of, thinned
+from optviz.app.library import Library
+from optviz.app.lm_curves import Curve, thinned
 from optviz.app.lm_form import Field, Form, OptimizerBox
 from optviz.app.lm_parts import (
     BLUE,
@@ -20,7 +19,9 @@ from optviz.app.lm_parts import (
     ORANGE,
     RED,
     VIOLET,
+    Event,
     JobBar,
+    JobView,
     Line,
     LineChart,
     figure,
@@ -29,8 +30,7 @@ from optviz.app.lm_parts import (
     table,
 )
 from optviz.app.shell import _, frame, write
-from optviz.app.texts import Texts
-from optviz.language_model import jobs, work
+from optviz.language_model.jobs import Job
 from optviz.language_model.reasoning.exam import Share
 from optviz.language_model.reasoning.game import AFTER, BEFORE, ROUNDS, WARM_UP, Options
 
@@ -74,16 +74,15 @@ def verified_page(request: Request, shelf: Library) -> None:
         )
         if library.is_installed():
             with ui.element("div").classes("side"):
-                _Game(texts, shelf).build()
+                _Game(texts, None, shelf).build()
         else:
             require_installed(texts)
 
 
-class _Game:
+class _Game(JobView):
     """What one visitor sees of the latest game."""
 
-    def __init__(self, texts: Texts, shelf: Library) -> None:
-        self.texts, self.shelf = texts, shelf
+    kind = "verified"
 
     def build(self) -> None:
         texts, defaults = self.texts, Options()
@@ -103,24 +102,11 @@ class _Game:
         self.charts.set_visibility(False)
         ui.timer(_LOOK, self.look)
 
-    async def start(self) -> None:
-        """Queue a game with what stands in the form."""
-        self.bar.problem.text = ""
-        try:
-            asked = {**self.form.given(), "optimizer": self.optimizer.text()}
-            await run_in_threadpool(work.ask, "verified", "", asked, self.shelf.models)
-            await run_in_threadpool(self.shelf.employ)
-        except REFUSALS as error:
-            self.bar.problem.text = str(error)
-        await self.look()
+    def asked(self) -> dict[str, Any]:
+        return {**self.form.given(), "optimizer": self.optimizer.text()}
 
-    async def look(self) -> None:
-        """Show what has changed."""
-        try:
-            job, known, events = await run_in_threadpool(self.gather)
-        except REFUSALS as error:
-            self.bar.problem.text = str(error)
-            return
+    def show(self, found: tuple[Job | None, list[Job], list[Event]]) -> None:
+        job, known, events = found
         self.bar.show(job, known, bool(events))
         self.charts.set_visibility(bool(events))
         parts = {part: [e for e in events if e["at"][0] == part] for part in (WARM_UP, BEFORE, ROUNDS, AFTER)}
@@ -132,15 +118,15 @@ class _Game:
         self.marks.show([_shares(exams, kind) for kind in KINDS])
         self.tell(job, parts, exams)
 
-    def gather(self) -> tuple[jobs.Job | None, list[jobs.Job], list[dict[str, Any]]]:
-        """Read what there is, off the event loop."""
-        known = jobs.list_jobs(self.shelf.models)
-        own = [job for job in known if job.kind == "verified"]
-        job = next((job for job in own if job.is_active), own[-1] if own else None)
-        events = events_of(jobs.events_file(job.id, self.shelf.models)).read() if job else []
-        return job, known, events
+    def gather(self) -> tuple[Job | None, list[Job], list[Event]]:
+        return self.newest(self.own)
 
-    def tell(self, job: jobs.Job | None, parts: Mapping[int, Sequence[Any]], exams: Sequence[Any]) -> None:
+    def own(self, known: Sequence[Job]) -> list[Job]:
+        """The games, one that goes on last."""
+        games = [job for job in known if job.kind == self.kind]
+        return [*games, *[job for job in games if job.is_active][:1]]
+
+    def tell(self, job: Job | None, parts: Mapping[int, Sequence[Any]], exams: Sequence[Any]) -> None:
         """The figures of the last round, the exams, and tasks that were proposed."""
         texts = self.texts
         if job is None:

@@ -17,6 +17,8 @@ from starlette.concurrency import run_in_threadpool
 MAX_WAITING = 200
 _WATCH = 0.25
 """Seconds between two looks whether a browser is still there."""
+IsGone = Callable[[], Awaitable[bool]]
+"""Whether the browser that asked has gone."""
 
 
 class Busy(Exception):
@@ -27,10 +29,52 @@ class Gone(Exception):
     """The browser that asked has gone."""
 
 
-class Workers:
-    """Threads for numbers, which XLA computes beside the loop, and one spawned process for pictures.
+class Process:
+    """A spawned process that does one thing at a time: begun when it is first needed, and anew when it has ended.
 
-    A forked process would inherit the locks of JAX's threads; Matplotlib would hold the interpreter's lock for seconds.
+    A forked one would inherit the locks of JAX's threads. `prepare` is called in it first, `ended` says that it died.
+    """
+
+    def __init__(self, prepare: Callable[[], None], ended: str):
+        self._prepare, self._ended = prepare, ended
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def run(self, do: Callable[..., Any], *args: Any, is_gone: IsGone | None = None) -> Any:
+        """The result of `do(*args)`; both must be picklable.
+
+        Raises:
+          Gone: if nobody waits for it any more; the process is ended, and with it the work.
+          RuntimeError: if the process died.
+        """
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, get_context("spawn"), self._prepare)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, do, *args)
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, if nobody else looks
+        while not (await asyncio.wait({future}, timeout=_WATCH))[0]:
+            if is_gone is not None and await is_gone():
+                self.end()
+                raise Gone
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            self._pool = None
+            raise RuntimeError(self._ended) from None
+
+    def end(self) -> None:
+        """End the process if there is one, with what it does."""
+        if self._pool is not None:
+            # The interpreter would wait for what goes on, and there is no public way to end it.
+            processes = list((self._pool._processes or {}).values())
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+            for process in processes:
+                process.terminate()
+
+
+class Workers:
+    """Threads for numbers, which XLA computes beside the loop, and a process for pictures.
+
+    Matplotlib would hold the interpreter's lock for seconds.
     """
 
     def __init__(self, cores: int | None = None):
@@ -39,9 +83,9 @@ class Workers:
         self._answers = asyncio.Semaphore(cores)
         self._jobs = asyncio.Semaphore(1)
         self._waiting = 0
-        self._drawing: ProcessPoolExecutor | None = None
+        self._pictures = Process(_prepare_process, "The process that draws pictures ended; try again.")
 
-    async def answer(self, work: Callable[[], Any], is_gone: Callable[[], Awaitable[bool]]) -> Any:
+    async def answer(self, work: Callable[[], Any], is_gone: IsGone) -> Any:
         """The result of something short.
 
         Raises:
@@ -53,7 +97,7 @@ class Workers:
                 raise Gone
             return await run_in_threadpool(work)
 
-    async def job(self, work: Callable[[Callable[[], bool]], Any], is_gone: Callable[[], Awaitable[bool]]) -> Any:
+    async def job(self, work: Callable[[Callable[[], bool]], Any], is_gone: IsGone) -> Any:
         """The result of something long, `work(cancelled)`, which asks now and then whether it should stop.
 
         Raises:
@@ -76,22 +120,20 @@ class Workers:
                 raise Gone
             return task.result()
 
-    async def drawing(self, work: Callable[..., Any], *args: Any) -> Any:
-        """The result of `work(*args)` in the process for pictures; both must be picklable."""
+    async def drawing(self, work: Callable[..., Any], *args: Any, is_gone: IsGone) -> Any:
+        """The result of `work(*args)` in the process for pictures; both must be picklable.
+
+        Raises:
+          Busy, Gone: as `job` does.
+        """
         async with self._turn(self._jobs):
-            if self._drawing is None:
-                self._drawing = ProcessPoolExecutor(1, get_context("spawn"), _prepare_process)
-            try:
-                return await asyncio.get_running_loop().run_in_executor(self._drawing, work, *args)
-            except BrokenProcessPool:
-                self._drawing = None
-                raise RuntimeError("The process that draws pictures ended; try again.") from None
+            if await is_gone():
+                raise Gone
+            return await self._pictures.run(work, *args, is_gone=is_gone)
 
     def close(self) -> None:
         """End the process for pictures."""
-        if self._drawing is not None:
-            self._drawing.shutdown(wait=False, cancel_futures=True)
-            self._drawing = None
+        self._pictures.end()
 
     @asynccontextmanager
     async def _turn(self, semaphore: asyncio.Semaphore) -> AsyncIterator[None]:

@@ -278,6 +278,18 @@ def test_a_flood_of_requests_is_told_to_wait():
     assert sum(r is None for r in results) >= 200
 
 
+def test_a_picture_that_nobody_waits_for_is_given_up_and_the_next_one_drawn():
+    async def ask():
+        workers = Workers()
+        with pytest.raises(Gone):
+            await workers.drawing(time.sleep, 600, is_gone=gone(after=3))
+        # Drawn by the same process, it would wait ten minutes for the first.
+        assert await asyncio.wait_for(workers.drawing(len, "next", is_gone=gone(after=10**6)), 120) == 4
+        workers.close()
+
+    asyncio.run(ask())
+
+
 def test_pictures_are_drawn_by_a_spawned_process(monkeypatch):
     import multiprocessing
 
@@ -287,7 +299,7 @@ def test_pictures_are_drawn_by_a_spawned_process(monkeypatch):
     async def ask():
         workers = Workers()
         with contextlib.suppress(AttributeError, TypeError):
-            await workers.drawing(len, "")
+            await workers.drawing(len, "", is_gone=gone(after=10))
 
     asyncio.run(ask())
     assert made == [multiprocessing.get_context("spawn")]

@@ -1,11 +1,11 @@
 """The pages of language models as a visitor without a browser sees them, and the routes by which files come and go."""
 
 import asyncio
+import functools
 import os
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,8 +25,11 @@ from optviz.app.lm_parts import Button
 from optviz.app.texts import Texts
 from optviz.app.work import Workers
 from optviz.language_model import jobs, worker
+from tests.app import visiting
 
 MAIN = Path(__file__).parent / "simulated_models.py"
+visit = functools.partial(visiting.visit, main=MAIN)
+sees = functools.partial(visiting.sees, retries=40)
 BOOK = lm.decode_book(b"the cat sat on the mat and the dog sat on the cat.\n" * 60, "cats <b>and</b> dogs")
 SIZES = {"width": 16, "layers": 1, "heads": 2, "context": 16}
 TRAINING = {"steps": 12, "batch_size": 2, "warmup_steps": 2, "validate_every": 6, "save_every": 6}
@@ -51,30 +54,6 @@ def models(tmp_path, monkeypatch):
     lm_curves.curves_of.cache_clear()
     lm_curves.events_of.cache_clear()
     return tmp_path / "models"
-
-
-def visit(*steps):
-    """Let a simulated user do the `steps`, each a coroutine function of the user."""
-    from nicegui.testing import user_simulation
-
-    async def run():
-        async with user_simulation(main_file=MAIN) as user:
-            for step in steps:
-                await step(user)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # NiceGUI's own, under Python's next version
-        asyncio.run(run())
-
-
-def sees(path, *sentences, language="en"):
-    async def step(user):
-        user.http_client.cookies.set("optviz-language", language)
-        await user.open(path)
-        for sentence in sentences:
-            await user.should_see(sentence, retries=40)
-
-    return step
 
 
 def clicks(label):

@@ -1,9 +1,9 @@
 """Every page as a visitor without a browser sees it, in both languages."""
 
 import asyncio
+import functools
 import json
 import re
-import warnings
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,34 +16,13 @@ from optviz.app.shell import PAGES
 from optviz.app.texts import Texts
 from optviz.optimizers import CATALOGUE
 from optviz.playground.errors import BadSettings
+from tests.app import visiting
+from tests.app.visiting import sees
 
 pytest.importorskip("nicegui.testing", reason="the extra `app` is not installed")
 MAIN = Path(__file__).parent / "simulated.py"
+visit = functools.partial(visiting.visit, main=MAIN)
 ALL = [*(page.path for page in PAGES), "/glossary/regularisation"]
-
-
-def visit(*steps):
-    """Let a simulated user do the `steps`, each a coroutine function of the user."""
-    from nicegui.testing import user_simulation
-
-    async def run():
-        async with user_simulation(main_file=MAIN) as user:
-            for step in steps:
-                await step(user)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # NiceGUI's own, under Python's next version
-        asyncio.run(run())
-
-
-def sees(path, *sentences, language="en"):
-    async def step(user):
-        user.http_client.cookies.set("optviz-language", language)
-        await user.open(path)
-        for sentence in sentences:
-            await user.should_see(sentence)
-
-    return step
 
 
 TITLES = {path: next((p.title for p in PAGES if p.path == path), "Regularisation") for path in ALL}

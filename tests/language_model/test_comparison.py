@@ -20,25 +20,11 @@ from optviz.language_model.curves import read_curves
 from optviz.language_model.settings import TrainingSettings
 from optviz.language_model.standings import Run, Standing, chance_of, mean_interval, sentences, steps_to
 from optviz.plotting.training import by_reach
-from surfaces.transformer import Transformer
+from tests.language_model.tiny import MODEL, TEXT, Nibbles
 
-MODEL = Transformer(16, width=8, layers=1, heads=2, feed_forward=16, context=8)
 SETTINGS = TrainingSettings(steps=6, batch_size=2, warmup_steps=2, validate_every=4, save_every=3, seed=5)
-TEXT = np.asarray(jax.random.randint(jax.random.key(0), (400,), 0, 16)) // 4 * 4
 WILD = "sgd:learning_rate=1e38"
 PLANNED = Plan(("adamw:b2=0.99", "lion", WILD), budget=4, seeds=2, validations=6)
-
-
-class Nibbles:
-    """A tokenizer of sixteen letters."""
-
-    name, size = "nibbles", 16
-
-    def decode(self, ids):
-        return "".join("abcdefghijklmnop"[i] for i in ids)
-
-    def to_json(self):
-        return {"name": self.name}
 
 
 def created(folder, settings=SETTINGS):

@@ -20,23 +20,10 @@ from optviz.language_model.settings import Clipped, TrainingSettings, matrices_a
 from optviz.language_model.training import _reason_to_end
 from optviz.trace import take_step
 from surfaces import Quadratic, SpiralNetwork
-from surfaces.transformer import LanguageModelLoss, Transformer, text_loss
+from surfaces.transformer import LanguageModelLoss, text_loss
+from tests.language_model.tiny import MODEL, TEXT, Nibbles
 
-MODEL = Transformer(16, width=8, layers=1, heads=2, feed_forward=16, context=8)
 SETTINGS = TrainingSettings(steps=10, batch_size=2, warmup_steps=2, validate_every=4, save_every=3)
-TEXT = np.asarray(jax.random.randint(jax.random.key(0), (400,), 0, 16)) // 4 * 4  # something to learn
-
-
-class Nibbles:
-    """A tokenizer of sixteen letters."""
-
-    name, size = "nibbles", 16
-
-    def decode(self, ids):
-        return "".join("abcdefghijklmnop"[i] for i in ids)
-
-    def to_json(self):
-        return {"name": self.name}
 
 
 def created(folder, name="tiny", settings=SETTINGS, model=MODEL):
