@@ -27,6 +27,11 @@ PAD = 0
 """The token that stands after the end of a text that is shorter than the others."""
 
 
+_BLOCK = 48
+"""Texts whose gradient is computed at once: 480 texts of a narrow model take three times as long in one piece, which
+the caches of a CPU do not hold."""
+
+
 class WeightedText(eqx.Module):
     """The loss $-\\sum_{bt} w_{bt} \\log p_\\theta(x_{bt} | x_{b,<t})$, plus a leash to a frozen copy.
 
@@ -44,13 +49,25 @@ class WeightedText(eqx.Module):
     reference: Weights | None = None
 
     def __call__(self, params: Weights, key: PRNGKeyArray | None = None) -> Float[Array, ""]:
-        own = log_probs(self.model, params, self.tokens, key)
-        chosen = jnp.take_along_axis(own, self.tokens[:, 1:, None], axis=-1)[..., 0]
-        loss = -jnp.sum(self.weights[:, 1:] * chosen)
-        if self.leash is None or self.reference is None:
+        rows = (self.tokens, self.weights, self.leash)
+        blocks = -(-len(self.tokens) // _BLOCK)
+        if blocks == 1:
+            return self._loss(params, rows, key)
+        missing = blocks * _BLOCK - len(self.tokens)  # rows without weight
+        parts = jax.tree.map(lambda x: jnp.pad(x, ((0, missing), (0, 0))).reshape(blocks, _BLOCK, -1), rows)
+        keys = None if key is None else jax.random.split(key, blocks)
+        part_loss = jax.checkpoint(lambda params, part, key: self._loss(params, part, key))
+        return jax.lax.scan(lambda sum_, p: (sum_ + part_loss(params, *p), None), jnp.zeros(()), (parts, keys))[0]
+
+    def _loss(self, params: Weights, rows: Any, key: PRNGKeyArray | None) -> Float[Array, ""]:
+        tokens, weights, leash = rows
+        own = log_probs(self.model, params, tokens, key)
+        chosen = jnp.take_along_axis(own, tokens[:, 1:, None], axis=-1)[..., 0]
+        loss = -jnp.sum(weights[:, 1:] * chosen)
+        if leash is None or self.reference is None:
             return loss
-        frozen = log_probs(self.model, self.reference, self.tokens)
-        return loss + jnp.sum(self.leash[:, 1:] * jnp.sum(jnp.exp(own) * (own - frozen), axis=-1))
+        frozen = log_probs(self.model, self.reference, tokens)
+        return loss + jnp.sum(leash[:, 1:] * jnp.sum(jnp.exp(own) * (own - frozen), axis=-1))
 
 
 class Learner(NamedTuple):

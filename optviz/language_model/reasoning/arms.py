@@ -1,10 +1,11 @@
 """Does verified self-play help? The same warm-up, then the same time for self-play and for each of its controls.
 
-    python -m optviz.language_model.reasoning.arms --minutes 60 --seeds 3
+    python -m optviz.language_model.reasoning.arms --minutes 60 --arm self-play --arm supervised --jobs 2
 
 Arms: `self-play`; `frozen` (a copy from before proposes and does not learn), `random` (tasks as in the warm-up), which
-both let the solver learn in the same way; `supervised` (the warm-up goes on with right answers before its eyes, which
-self-play never sees); and `warm-up`, which stops. All sit the same exam, one operation longer than the warm-up's tasks.
+both let the solver learn in the same way; and `supervised` (the warm-up goes on with right answers before its eyes,
+which self-play never sees). All sit the same exam, one operation longer than the warm-up's tasks: after the warm-up,
+and again and again as their time runs. Time is that of the processor, so that another's work does not count.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import csv
 import dataclasses
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from enum import StrEnum
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import numpy as np
@@ -24,7 +28,6 @@ from jaxtyping import Bool
 
 from optviz.arguments import parse_optimizer
 from optviz.language_model.evaluation import STUDENT
-from optviz.language_model.reasoning.buffers import Buffers
 from optviz.language_model.reasoning.exam import (
     Exam,
     Share,
@@ -42,22 +45,36 @@ from surfaces.transformer import Transformer, Weights
 
 _EXAM_SEED = 20_250_503
 _PROPOSALS = 128
+_WARM_UP = "warm-up"
+
+
+class Arm(StrEnum):
+    """What the time after the warm-up is used for."""
+
+    SELF_PLAY = "self-play"
+    FROZEN = "frozen"
+    RANDOM = "random"
+    SUPERVISED = "supervised"
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How long each part lasts, with which optimizers."""
+    """How long each part lasts, and what learns how."""
 
     settings: Settings
-    warm_up_optimizer: Any
-    optimizer: Any
+    optimizer: str
+    """Of all arms, as the command line takes it."""
     warm_up_steps: int
-    seconds: float
+    minutes: float
+    """Of the processor, for each arm; two busy cores use two in a minute."""
+    exams: int = 1
+    """How many exams an arm sits, at equal distances of time."""
     exam_tasks: int = 300
+    """Tasks of each kind."""
 
 
 class Result(NamedTuple):
-    """One arm with one seed: its marks in the exam, its proposals, and how far it came in its time."""
+    """An exam of one arm with one seed: its marks, its proposals, and how far it had come."""
 
     arm: str
     seed: int
@@ -65,53 +82,81 @@ class Result(NamedTuple):
     proposals: Mapping[Kind, Mapping[str, Share]]
     rounds: int
     """Rounds of play, or blocks of supervised learning."""
-    figures: Mapping[str, float]
-    """Of the last round."""
+    minutes: float
+    """Of the processor, since the warm-up."""
 
 
-def run_arms(plan: Plan, seed: int) -> Iterator[Result]:
-    """The results of all arms from one warm-up, as they come."""
-    exam = make_exam(plan.exam_tasks, plan.settings.num_operations + 1, _EXAM_SEED)
-    buffers = random_buffers(plan.settings, seed, exam.questions)
-    *_, (learner, _) = warm_up(plan.settings, plan.warm_up_optimizer, plan.warm_up_steps, seed)
-    params = learner.params
-    yield _examined(plan, exam, "warm-up", seed, params, buffers, 0, {})
-    proposers: dict[str, Proposer] = {
-        "self-play": propose,
-        "frozen": FrozenProposer(params),
-        "random": RandomProposer(plan.settings.num_operations),
+def warmed_up(plan: Plan, seed: int) -> tuple[Weights, Result]:
+    """The weights from which every arm of a seed begins, and their exam."""
+    rule = warm_up_optimizer(plan.settings.model, plan.warm_up_steps)
+    *_, (learner, _) = warm_up(plan.settings, rule, plan.warm_up_steps, seed)
+    return learner.params, _examined(plan, _WARM_UP, seed, learner.params, 0, 0.0)
+
+
+def run_arm(plan: Plan, arm: Arm, seed: int, params: Weights) -> Iterator[Result]:
+    """The exams of one arm from the weights `params`, as they come."""
+    steps, spent, rounds = _steps(plan, arm, seed, params), 0.0, 0
+    for number in range(1, plan.exams + 1):
+        now = params
+        while spent < 60 * plan.minutes * number / plan.exams or now is params:
+            began = time.process_time()
+            now = next(steps)
+            jax.block_until_ready(now)
+            spent, rounds = spent + time.process_time() - began, rounds + 1
+        yield _examined(plan, arm, seed, now, rounds, spent / 60)
+
+
+def _steps(plan: Plan, arm: Arm, seed: int, params: Weights) -> Iterator[Weights]:
+    """The weights after each round of an arm, without end."""
+    settings, rule = plan.settings, parse_optimizer(plan.optimizer)
+    if arm is Arm.SUPERVISED:
+        return (learner.params for learner, _ in warm_up(settings, rule, 10**9, seed + 10_000, params))
+    proposers: dict[Arm, Proposer] = {
+        Arm.SELF_PLAY: propose,
+        Arm.FROZEN: FrozenProposer(params),
+        Arm.RANDOM: RandomProposer(settings.num_operations),
     }
-    for arm, proposer in proposers.items():
-        game = self_play(plan.settings, plan.optimizer, params, buffers, proposer=proposer, seed=seed)
-        last, rounds = _for(plan.seconds, game)
-        yield _examined(plan, exam, arm, seed, last.learner.params, last.buffers, rounds, last.figures)
-    more = warm_up(plan.settings, plan.optimizer, 10**9, seed + 10_000, params)
-    (longer, _), blocks = _for(plan.seconds, more)
-    yield _examined(plan, exam, "supervised", seed, longer.params, buffers, blocks, {})
+    buffers = random_buffers(settings, seed, _exam(plan).questions)
+    game = self_play(settings, rule, params, buffers, proposer=proposers[arm], seed=seed)
+    return (played.learner.params for played in game)
+
+
+def _exam(plan: Plan) -> Exam:
+    return make_exam(plan.exam_tasks, plan.settings.num_operations + 1, _EXAM_SEED)
+
+
+def _examined(plan: Plan, arm: str, seed: int, params: Weights, rounds: int, minutes: float) -> Result:
+    """An exam; proposals are `new` that were not among the random tasks which the buffers begin with."""
+    exam, model = _exam(plan), plan.settings.model
+    programs = [task.program for task in exam.tasks["induction"]][:_PROPOSALS]
+    known = random_buffers(plan.settings, seed, exam.questions)
+    rates = examine_proposals(model, params, programs, known, jax.random.key(seed))
+    return Result(arm, seed, sit_exam(model, params, exam), rates, rounds, minutes)
 
 
 def summary(results: Sequence[Result]) -> list[str]:
-    """Each arm's accuracies, and its difference from the warm-up alone with its interval, in sentences."""
-    lines = []
+    """Each arm's accuracies at its end, and their difference from its controls with intervals, in sentences."""
+    lines, last = [], {(r.arm, r.seed): r for r in results}
     for arm in dict.fromkeys(result.arm for result in results):
-        own = [result for result in results if result.arm == arm]
-        accuracy = ", ".join(f"{kind} {share(_together(own, kind))}" for kind in KINDS)
-        rates = ", ".join(f"{name} {_rate(own, name)}" for name in ("valid", "unique", "new"))
-        lines += [f"{arm} ({', '.join(str(r.rounds) for r in own)} rounds): {accuracy}", f"  proposals: {rates}"]
-        if arm != "warm-up":
-            lines.append(f"  less warm-up alone: {_gain(results, own)}")
+        own = {seed: result for (name, seed), result in last.items() if name == arm}
+        accuracy = ", ".join(f"{kind} {share(_together(own.values(), kind))}" for kind in KINDS)
+        rates = ", ".join(f"{name} {_rate(own.values(), name)}" for name in ("valid", "unique", "new"))
+        lines += [f"{arm} ({', '.join(str(r.rounds) for r in own.values())} rounds): {accuracy}"]
+        lines += [f"  proposals: {rates}"]
+        for control in (_WARM_UP, *(Arm.SUPERVISED for _ in "1" if arm == Arm.SELF_PLAY)):
+            pairs = [(_all(r), _all(last[control, seed])) for seed, r in own.items() if (control, seed) in last]
+            if pairs and control != arm:
+                lines.append(f"  less {control}: {_gain(pairs)}")
     return lines
 
 
-def _gain(results: Sequence[Result], own: Sequence[Result]) -> str:
-    """The mean gain over all kinds: with several seeds an interval over seeds, else one over tasks."""
-    before = {result.seed: result for result in results if result.arm == "warm-up"}
-    pairs = [(_all(result), _all(before[result.seed])) for result in own]
+def _gain(pairs: Sequence[tuple[Bool[np.ndarray, " t"], Bool[np.ndarray, " t"]]]) -> str:
+    """The mean gain over all kinds, a pair a seed: with several an interval over seeds, else one over tasks."""
     if len(pairs) == 1:
         mean, (low, high) = difference(*pairs[0])
         basis = "over tasks; one seed"
     else:
-        gains = np.array([after.mean() - start.mean() for after, start in pairs])
+        gains = np.array([after.mean() - before.mean() for after, before in pairs])
         student = STUDENT[min(len(pairs) - 1, len(STUDENT)) - 1]
         mean, half = float(gains.mean()), student * float(gains.std(ddof=1)) / math.sqrt(len(gains))
         low, high, basis = mean - half, mean + half, f"over {len(pairs)} seeds"
@@ -119,32 +164,7 @@ def _gain(results: Sequence[Result], own: Sequence[Result]) -> str:
     return f"{100 * mean:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}] ({basis}): {verdict}"
 
 
-def _for(seconds: float, steps: Iterator[Any]) -> tuple[Any, int]:
-    """The last of the steps that begin within a time, at least one, and their number."""
-    began = time.monotonic()
-    for number, step in enumerate(steps, 1):
-        if time.monotonic() - began >= seconds:
-            return step, number
-    raise ValueError("The steps ended before the time.")
-
-
-def _examined(
-    plan: Plan,
-    exam: Exam,
-    arm: str,
-    seed: int,
-    params: Weights,
-    buffers: Buffers,
-    rounds: int,
-    figures: Mapping[str, float],
-) -> Result:
-    programs = [task.program for task in exam.tasks["induction"]][:_PROPOSALS]
-    model = plan.settings.model
-    rates = examine_proposals(model, params, programs, buffers, jax.random.key(seed))
-    return Result(arm, seed, sit_exam(model, params, exam), rates, rounds, figures)
-
-
-def _together(results: Sequence[Result], kind: Kind) -> Bool[np.ndarray, " tasks"]:
+def _together(results: Iterable[Result], kind: Kind) -> Bool[np.ndarray, " tasks"]:
     return np.concatenate([result.marks[kind] for result in results])
 
 
@@ -152,45 +172,67 @@ def _all(result: Result) -> Bool[np.ndarray, " tasks"]:
     return np.concatenate([result.marks[kind] for kind in KINDS])
 
 
-def _rate(results: Sequence[Result], name: str) -> Share:
+def _rate(results: Iterable[Result], name: str) -> Share:
     shares = [result.proposals[kind][name] for result in results for kind in KINDS]
     return Share(sum(s.hits for s in shares), sum(s.total for s in shares))
 
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
-    """A row for each arm, seed and kind: exam tasks solved, and proposals valid, unique and new."""
+    """A row for each exam and kind: exam tasks solved, and proposals valid, unique and new."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["arm", "seed", "rounds", "kind", "solved", "tasks", "valid", "unique", "new", "proposals"])
+        names = ["arm", "seed", "minutes", "rounds", "kind", "solved", "tasks", "valid", "unique", "new", "proposals"]
+        writer.writerow(names)
         for r in results:
             for kind in KINDS:
                 rates = r.proposals[kind]
                 hits = [rates[name].hits for name in ("valid", "unique", "new")]
-                marks = share(r.marks[kind])
-                writer.writerow([r.arm, r.seed, r.rounds, kind, *marks, *hits, rates["valid"].total])
+                place = [r.arm, r.seed, round(r.minutes, 2), r.rounds, kind]
+                writer.writerow([*place, *share(r.marks[kind]), *hits, rates["valid"].total])
+
+
+def _told(plan: Plan, arm: Arm, seed: int, params: Weights) -> list[Result]:
+    """The exams of an arm, each printed as it comes; in a process of its own."""
+    prepare()
+    results = []
+    for result in run_arm(plan, arm, seed, params):
+        results.append(result)
+        shares = ", ".join(f"{kind} {100 * share(result.marks[kind]).value:.1f} %" for kind in KINDS)
+        typer.echo(f"{arm}, seed {seed}, {result.minutes:.1f} min, round {result.rounds}: {shares}")
+    return results
 
 
 def main(
-    minutes: Annotated[float, typer.Option(min=0.01, help="Time for each arm.")] = 60.0,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of the processor for each arm.")] = 60.0,
+    arm: Annotated[list[Arm] | None, typer.Option(help="What is compared; may be repeated. Default: all.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1,
-    warm_up_steps: Annotated[int, typer.Option(min=1, help="Steps of supervised learning before.")] = 3000,
-    width: Annotated[int, typer.Option(min=4, help="Width of the model, a multiple of 4.")] = 128,
-    layers: Annotated[int, typer.Option(min=1, help="Layers of the model.")] = 4,
+    jobs: Annotated[int, typer.Option(min=1, help="Arms that run at once, in processes.")] = 1,
+    exams: Annotated[int, typer.Option(min=1, help="Exams of each arm, at equal distances of time.")] = 12,
+    tasks: Annotated[int, typer.Option(min=2, help="Tasks of each kind in the exam.")] = 1000,
+    warm_up_steps: Annotated[int, typer.Option(min=1, help="Steps of supervised learning before.")] = 6000,
+    width: Annotated[int, typer.Option(min=4, help="Width of the model, a multiple of 4.")] = 64,
+    layers: Annotated[int, typer.Option(min=1, help="Layers of the model.")] = 2,
     leash: Annotated[float, typer.Option(min=0.0, help="Weight of KL to the model before self-play.")] = 0.0,
-    optimizer: Annotated[str, typer.Option(help="NAME:KEY=VALUE,... for self-play.")] = "adam:learning_rate=3e-4",
+    optimizer: Annotated[str, typer.Option(help="NAME:KEY=VALUE,... for all arms.")] = "adam:learning_rate=1e-4",
     out: Annotated[Path, typer.Option(help="File for the table.")] = Path("verified_self_play.csv"),
 ) -> None:
     """Play, examine and compare; results are printed as they come."""
     with one_sentence((OSError, ValueError, TypeError)):
         model = Transformer(len(ALPHABET), width, layers, 4, 4 * width, TEXT_LENGTH)
-        warm = warm_up_optimizer(model, warm_up_steps)
-        plan = Plan(Settings(model, leash=leash), warm, parse_optimizer(optimizer), warm_up_steps, 60 * minutes)
-        results: list[Result] = []
-        for seed in range(seeds):
-            for result in run_arms(plan, seed):
-                results.append(result)
+        plan = Plan(Settings(model, leash=leash), optimizer, warm_up_steps, minutes, exams, tasks)
+        parse_optimizer(optimizer)
+        starts = [warmed_up(plan, seed) for seed in range(seeds)]
+        results = [result for _, result in starts]
+        typer.echo("\n".join(summary(results)))
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            work = [
+                pool.submit(_told, plan, each, seed, jax.tree.map(np.asarray, params))
+                for seed, (params, _) in enumerate(starts)
+                for each in arm or Arm
+            ]
+            for done in as_completed(work):
+                results += done.result()
                 write_csv(results, out)
-                typer.echo("\n".join(summary([r for r in results if r.arm in (result.arm, "warm-up")])[-3:]))
         typer.echo("\n".join(["", *summary(results)]))
 
 

@@ -5,33 +5,41 @@ import csv
 import numpy as np
 import pytest
 
-import optviz
-from optviz.language_model.reasoning.arms import Plan, Result, run_arms, summary, write_csv
+from optviz.language_model.reasoning.arms import Arm, Plan, Result, run_arm, summary, warmed_up, write_csv
 from optviz.language_model.reasoning.exam import Share
 from optviz.language_model.reasoning.play import Settings
 from optviz.language_model.reasoning.tasks import ALPHABET, KINDS, TEXT_LENGTH
 from surfaces.transformer import Transformer
 
-ADAM = optviz.optimizer("adam", learning_rate=1e-2)
 TINY = Settings(Transformer(len(ALPHABET), 16, 1, 2, 32, TEXT_LENGTH), 1, 12, 2, 2, 1)
-ARMS = ["warm-up", "self-play", "frozen", "random", "supervised"]
+PLAN = Plan(TINY, "adam:learning_rate=1e-2", warm_up_steps=20, minutes=1e-4, exams=2, exam_tasks=4)
 
 
 def result(arm, seed, right, total=100):
     marks = {kind: np.arange(total) < right for kind in KINDS}
     rates = {kind: {name: Share(5, 10) for name in ("valid", "unique", "new")} for kind in KINDS}
-    return Result(arm, seed, marks, rates, 1, {})
+    return Result(arm, seed, marks, rates, 1, 1.0)
 
 
-def test_every_arm_is_examined_and_written(tmp_path):
-    results = list(run_arms(Plan(TINY, ADAM, ADAM, warm_up_steps=20, seconds=0.01, exam_tasks=4), seed=0))
-    assert [r.arm for r in results] == ARMS
-    assert all(len(r.marks[kind]) == 4 for r in results for kind in KINDS)
-    assert all(r.rounds > 0 for r in results[1:])
+def test_every_arm_is_examined_as_its_time_runs_and_written(tmp_path):
+    params, start = warmed_up(PLAN, seed=0)
+    results = [start, *(result for arm in Arm for result in run_arm(PLAN, arm, 0, params))]
+    assert [r.arm for r in results] == ["warm-up", *(arm for arm in Arm for _ in range(PLAN.exams))]
+    assert all(len(r.marks[kind]) == PLAN.exam_tasks for r in results for kind in KINDS)
+    for first, second in zip(results[1::2], results[2::2], strict=True):
+        assert 0 < first.rounds < second.rounds
+        assert 0 < first.minutes < second.minutes
     write_csv(results, tmp_path / "table.csv")
     rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
-    assert [row["arm"] for row in rows] == [arm for arm in ARMS for _ in KINDS]
+    assert [row["arm"] for row in rows] == [r.arm for r in results for _ in KINDS]
     assert summary(results)
+
+
+def test_self_play_is_told_beside_supervised_learning_too():
+    arms = [("warm-up", 50), ("self-play", 80), ("supervised", 90)]
+    lines = summary([result(arm, 0, right) for arm, right in arms])
+    told = [line.split("points")[0].strip() for line in lines if "less" in line]
+    assert told == ["less warm-up: +30.0", "less supervised: -10.0", "less warm-up: +40.0"]
 
 
 @pytest.mark.parametrize(
