@@ -1,5 +1,6 @@
 """Diversity self-play: rewards are plain functions, what pays becomes likelier, leash and cost show."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,6 +45,23 @@ def test_rewards_are_what_they_say():
     np.testing.assert_allclose(diversity(written), [0.25, 1.0])
     np.testing.assert_allclose(length(written), [1.0, 0.75])
     np.testing.assert_allclose(coherence(written), [-1.0, -2.0])
+
+
+def test_many_texts_weigh_as_much_in_blocks_as_one_by_one():
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 8, (100, 12)).astype(np.int32)
+    weights, leash = rng.normal(size=(2, 100, 12)).astype(np.float32)
+    reference = MODEL.init(jax.random.key(1))
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(params, *rows):
+        return WeightedText(MODEL, *rows, reference)(params)
+
+    together = loss(WEIGHTS, tokens, weights, leash)
+    each = [loss(WEIGHTS, *(x[i : i + 1] for x in (tokens, weights, leash))) for i in range(100)]
+    apart = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0), *each)
+    chex.assert_trees_all_close(together, apart, rtol=1e-4, atol=1e-3)
 
 
 def sevens(written):

@@ -541,7 +541,7 @@ def test_the_widget_in_a_notebook_draws_what_python_answers(notebook, served):
 def test_what_python_assigns_moves_the_picture(notebook, served):
     before = picture(notebook)
     served.start = (0.5, 1.0)
-    notebook.evaluate(f"model.set('settings', {json.dumps(served.settings)})")
+    repainted(notebook, lambda: notebook.evaluate(f"model.set('settings', {json.dumps(served.settings)})"))
     notebook.wait_for("[...document.querySelectorAll('.ov-row input')].some((box) => box.value === '0.5')")
     assert picture(notebook) != before
 
