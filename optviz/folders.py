@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 
@@ -30,3 +30,16 @@ def publish(folder: Path, target: Path) -> Path:
         if not candidate.exists():
             return folder.rename(candidate)
     raise AssertionError("unreachable: the numbers never end")
+
+
+def refuse_foreign(folder: Path, index: str, what: str, besides: Collection[str] = ()) -> None:
+    """ValueError for a folder that holds something else than a `what`, which is known by its file `index`.
+
+    One that is absent is free, and so is one with nothing in it but hidden files and the names `besides`.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"A {what} is written to a folder, {folder} is a file. Give another.")
+    if folder.is_dir() and not (folder / index).exists():
+        others = [p.name for p in folder.iterdir() if not p.name.startswith(".") and p.name not in besides]
+        if others:
+            raise ValueError(f"{folder} holds no {what} but {others[0]}. Give a folder of its own.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -12,27 +12,22 @@ from rich.markup import escape
 from optviz import language_model as lm
 from optviz import lm_compare_command, lm_report, lm_self_play_command
 from optviz.arguments import parse_spec
-from optviz.lm_self_play_command import REFUSALS
+from optviz.lm_options import REFUSALS, Book, Encoding, Models, Name, Which, fields_of
 from optviz.manifest import json_number
 from optviz.terminal import console, interruptible, needing, one_sentence, visible
+from surfaces.transformer import Transformer
 
 app = typer.Typer(
     help="Small language models: trained on a book by any optimizer, and left to play.", no_args_is_help=True
 )
 app.add_typer(lm_self_play_command.app, name="self-play")
 
-Models = Annotated[
-    Path | None, typer.Option(help="The folder of models. Default: the user's own.", envvar="OPTVIZ_MODELS")
-]
-Name = Annotated[str, typer.Argument(help="The model's name.")]
-Which = Annotated[str, typer.Option(help="Which of its weights: best, last or self-play.")]
-
 
 @app.command()
 def create(
     name: Name,
-    book: Annotated[Path | None, typer.Option(help="A text file. Default: Python's help topics.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Of the file. Default: found out.")] = None,
+    book: Book = None,
+    encoding: Encoding = None,
     preset: Annotated[str, typer.Option(help="shakespeare-cpu, shakespeare-gpu or book: what is not said.")] = "book",
     tokenizer: Annotated[str | None, typer.Option(help="bytes, characters or bpe.")] = None,
     vocabulary: Annotated[int | None, typer.Option(help="Tokens of bpe, at most.")] = None,
@@ -68,36 +63,19 @@ def create(
     models: Models = None,
 ) -> None:
     """Make a model for a book: a preset, but for what is said. `optviz lm train NAME` trains it."""
-    sizes: dict[str, Any] = {
-        "layers": layers,
-        "heads": heads,
-        "width": width,
-        "feed_forward": feed_forward,
-        "context": context,
-    }
-    sizes |= {"positions": positions, "dropout": dropout, "compute": compute}
-    training: dict[str, Any] = {
-        "steps": steps,
-        "batch_size": batch_size,
-        "accumulation": accumulation,
-        "schedule": schedule,
-    }
-    training |= {"warmup_steps": warmup_steps, "final_rate": final_rate, "clip_norm": clip_norm, "seed": seed}
-    training |= {"decay_vectors": decay_vectors, "validate_every": validate_every, "save_every": save_every}
-    training |= {"log_every": log_every, "sharpness": sharpness, "patience": patience}
-    training |= {"obey_should_stop": obey_should_stop}
+    said = dict(locals())
     with one_sentence(REFUSALS), needing("lm"):
         read = lm.default_book() if book is None else lm.read_book(book, encoding)
         if optimizer is not None:
-            training["optimizer"], training["hyperparameters"] = parse_spec(optimizer)
+            said["optimizer"], said["hyperparameters"] = parse_spec(optimizer)
         made = lm.create_from_book(
             name,
             read,
             preset,
             tokenizer=tokenizer,
             vocabulary_size=vocabulary,
-            sizes={k: v for k, v in sizes.items() if v is not None},
-            training={k: v for k, v in training.items() if v is not None},
+            sizes=fields_of(Transformer, said),
+            training=fields_of(lm.TrainingSettings, said),
             validation_share=validation_share,
             models=models,
         )
@@ -151,7 +129,7 @@ def generate(
 def evaluate(
     name: Name,
     book: Annotated[Path | None, typer.Option(help="A text file. Default: the model's own validation part.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Of the file. Default: found out.")] = None,
+    encoding: Encoding = None,
     which: Which = "best",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     models: Models = None,

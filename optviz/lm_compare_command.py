@@ -18,7 +18,7 @@ from rich.table import Table
 from optviz import language_model as lm
 from optviz.arguments import require_writable
 from optviz.folders import scratch_folder
-from optviz.lm_self_play_command import REFUSALS
+from optviz.lm_options import REFUSALS, Book, Encoding, Models
 from optviz.terminal import console, interruptible, needing, one_sentence, visible
 
 if TYPE_CHECKING:
@@ -47,12 +47,10 @@ def compare(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for tables, pictures, report and runs.")] = Path("comparison"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another comparison in --out.")] = False,
-    book: Annotated[Path | None, typer.Option(help="A text file. Default: Python's help topics.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Of the file. Default: found out.")] = None,
+    book: Book = None,
+    encoding: Encoding = None,
     preset: Annotated[str, typer.Option(help="Sizes and settings of a model made of --book.")] = "shakespeare-cpu",
-    models: Annotated[
-        Path | None, typer.Option(help="The folder of models. Default: the user's own.", envvar="OPTVIZ_MODELS")
-    ] = None,
+    models: Models = None,
 ) -> None:
     """Compare optimizers: same book, initial weights and batches, rates tuned with equal effort, several seeds.
 

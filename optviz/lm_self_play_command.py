@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
 import typer
 from rich.markup import escape
 
 import experiments.report
 from optviz import language_model as lm
-from optviz.arguments import parse_optimizer
+from optviz.arguments import parse_optimizer, require_writable
+from optviz.folders import refuse_foreign
+from optviz.language_model.checkpoints import INDEX
+from optviz.language_model.locks import locked
+from optviz.language_model.reasoning.exam import Share
+from optviz.language_model.reasoning.game import AFTER, BEFORE, ROUNDS, WARM_UP, Event, Options, play_game
+from optviz.lm_options import REFUSALS, Models, Name, fields_of
 from optviz.terminal import console, interruptible, needing, one_sentence, visible
-
-REFUSALS = (ValueError, TypeError, OSError, OverflowError, jax.errors.JaxRuntimeError)
 
 app = typer.Typer(help="Let a model learn from what it writes itself.", no_args_is_help=True)
 
 
 @app.command()
 def diversity(
-    name: Annotated[str, typer.Argument(help="The model's name.")],
+    name: Name,
     rounds: Annotated[int | None, typer.Option(min=1, help="How many rounds. Default: until Ctrl-C.")] = None,
     optimizer: Annotated[str, typer.Option(help="NAME:KEY=VALUE,KEY=VALUE.")] = "adam:learning_rate=1e-4",
     texts: Annotated[int | None, typer.Option(help="Texts of a round.")] = None,
@@ -33,23 +38,16 @@ def diversity(
     validate_every: Annotated[int | None, typer.Option(help="Rounds between validations on the book.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of prompts and texts.")] = None,
     which: Annotated[str, typer.Option(help="The weights to begin with: best, last or self-play.")] = "best",
-    models: Annotated[Path | None, typer.Option(help="The folder of models.", envvar="OPTVIZ_MODELS")] = None,
+    models: Models = None,
 ) -> None:
     """Reward texts for diversity, length and coherence; what that costs is told as the loss on the book.
 
     The result is saved as the weights `self-play` of the model; `best` and `last` stay as they are.
     """
-    given: dict[str, Any] = {
-        "texts": texts,
-        "prompt_tokens": prompt_tokens,
-        "new_tokens": new_tokens,
-        "temperature": temperature,
-    }
-    given |= {"leash": leash, "validate_every": validate_every, "seed": seed}
     with one_sentence(REFUSALS), needing("lm"), interruptible() as is_asked:
         from optviz.language_model.diversity import Settings
 
-        model, settings = lm.open_model(name, models), Settings(**{k: v for k, v in given.items() if v is not None})
+        model, settings = lm.open_model(name, models), Settings(**fields_of(Settings, locals()))
         rule = parse_optimizer(optimizer)
         for played in _until(is_asked, lm.play_model(model, rule, settings, which=which, num_rounds=rounds)):
             parts = ", ".join(f"{part} {value:.3f}" for part, value in played.parts.items())
@@ -63,48 +61,38 @@ def diversity(
 
 @app.command()
 def verified(
-    rounds: Annotated[int | None, typer.Option(min=1, help="How many rounds. Default: until Ctrl-C.")] = None,
-    optimizer: Annotated[str, typer.Option(help="NAME:KEY=VALUE,KEY=VALUE of self-play.")] = "adam:learning_rate=3e-4",
-    warm_up_steps: Annotated[int, typer.Option(min=1, help="Steps of supervised learning before.")] = 3000,
-    width: Annotated[int, typer.Option(min=4, help="Width of the model, a multiple of 4.")] = 128,
-    layers: Annotated[int, typer.Option(min=1, help="Layers of the model.")] = 4,
-    tasks: Annotated[int, typer.Option(min=2, help="Tasks of each kind in the exam.")] = 100,
-    leash: Annotated[float, typer.Option(min=0, help="Weight of the divergence from the warm-up.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of warm-up and play.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder in which the game is kept.")] = Path("verified_self_play"),
+    rounds: Annotated[int, typer.Option(help="Of self-play, each one step of the optimizer.")] = Options.rounds,
+    optimizer: Annotated[str, typer.Option(help="NAME:KEY=VALUE,KEY=VALUE of self-play.")] = Options.optimizer,
+    warm_up_steps: Annotated[int, typer.Option(help="Steps of supervised learning before.")] = Options.warm_up_steps,
+    width: Annotated[int, typer.Option(help="Width of the model, a multiple of 4.")] = Options.width,
+    layers: Annotated[int, typer.Option(help="Layers of the model.")] = Options.layers,
+    tasks: Annotated[int, typer.Option(help="Tasks of each kind in the exam.")] = Options.tasks,
+    exam_every: Annotated[int, typer.Option(help="Rounds between two exams.")] = Options.exam_every,
+    leash: Annotated[float, typer.Option(help="Weight of the divergence from the warm-up.")] = Options.leash,
+    seed: Annotated[int, typer.Option(help="Of warm-up and play.")] = Options.seed,
 ) -> None:
     """One model proposes tasks about small programs and solves them; an interpreter says what is true.
 
-    It begins with a supervised warm-up, and sits the same exam after it and at the end: tasks with one operation more.
-    """
-    with one_sentence(REFUSALS), interruptible() as is_asked:
-        from optviz.language_model.reasoning import exam as exams
-        from optviz.language_model.reasoning import play
-        from optviz.language_model.reasoning.tasks import ALPHABET, TEXT_LENGTH
-        from surfaces.transformer import Transformer
+    A supervised warm-up comes first; the exam, sat now and then, has tasks with one operation more.
 
-        settings = play.Settings(Transformer(len(ALPHABET), width, layers, 4, 4 * width, TEXT_LENGTH), leash=leash)
-        exam = exams.make_exam(tasks, settings.num_operations + 1, seed + 1_000_003)
-        params: Any = None
-        rule = play.warm_up_optimizer(settings.model, warm_up_steps)
-        for learner, loss in _until(is_asked, play.warm_up(settings, rule, warm_up_steps, seed)):
-            params = learner.params
-            console.print(f"warm-up step {int(learner.steps)}: loss {loss:.4f}", highlight=False)
-        before = exams.sit_exam(settings.model, params, exam)
-        _print_marks("after the warm-up", before)
-        buffers = play.random_buffers(settings, seed, exam.questions)
-        game = play.self_play(settings, parse_optimizer(optimizer), params, buffers, seed=seed)
-        for played in _until(is_asked, game, rounds):
-            params = played.learner.params
-            told = ", ".join(f"{figure} {value:.3f}" for figure, value in played.figures.items())
-            console.print(f"round {played.number}: {told}", highlight=False, soft_wrap=True)
-            shown = played.proposals[played.number % len(played.proposals)]
-            console.print(f"  {shown.request}{shown.text}", markup=False, highlight=False, soft_wrap=True)
-        after = exams.sit_exam(settings.model, params, exam)
-        _print_marks("after self-play", after)
-        for kind in after:
-            gain, (low, high) = exams.difference(after[kind], before[kind])
-            line = f"  {kind}: {100 * gain:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
-            console.print(line, markup=False, highlight=False)
+    Ctrl-C pauses; the same command goes on.
+    """
+    with one_sentence(REFUSALS), needing("lm"), interruptible() as is_asked:
+        options = Options(**fields_of(Options, locals()))
+        importlib.import_module("safetensors")  # which saves the game: missing, it is told before any work
+        require_writable("--out", out)
+        refuse_foreign(out, INDEX, "game")
+        out.mkdir(parents=True, exist_ok=True)
+        part = WARM_UP
+        with locked(out):
+            for event in _until(is_asked, play_game(out, options)):
+                part = event["at"][0]
+                _print_event(event)
+    if part != AFTER:
+        console.print(f"Paused; the game is kept in {escape(str(out))}. The same command goes on.", soft_wrap=True)
+        raise typer.Exit(130)
+    console.print(f"Kept in [bold]{escape(str(out))}[/bold]", soft_wrap=True)
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -115,19 +103,33 @@ def controls(words: Annotated[list[str] | None, typer.Argument(help="Options; --
     experiments.report.script(arms.main, words or [], "optviz lm self-play controls")
 
 
-def _until(is_asked: Any, steps: Iterator[Any], number: int | None = None) -> Iterator[Any]:
-    """The steps, until someone asks to end or there are `number` of them."""
-    try:
-        for count, step in enumerate(steps, 1):
+def _until(is_asked: Callable[[], bool], steps: Any) -> Iterator[Any]:
+    """The steps, until someone asks to end; then what makes them is closed, and so saves."""
+    with contextlib.closing(steps):
+        for step in steps:
             yield step
-            if is_asked() or count == number:
+            if is_asked():
                 return
-    finally:
-        steps.close()  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _print_marks(when: str, marks: Any) -> None:
-    from optviz.language_model.reasoning.exam import share
+def _print_event(event: Event) -> None:
+    """A line for what the event tells: a loss, a round with one of its proposals, an exam, what was gained."""
+    part, number = event["at"]
+    lines = []
+    if part == WARM_UP:
+        lines.append(f"warm-up step {number}: loss {_figure(event['loss'], 4)}")
+    if part == ROUNDS:
+        told = ", ".join(f"{name} {_figure(value, 3)}" for name, value in event["figures"].items())
+        shown = event["proposals"][number % len(event["proposals"])]
+        lines += [f"round {number}: {told}", f"  {shown['written']}"]
+    if "exam" in event:
+        when = {BEFORE: "the warm-up", ROUNDS: f"round {number}", AFTER: "self-play"}[part]
+        lines.append(f"exam after {when}: " + ", ".join(f"{kind} {Share(*own)}" for kind, own in event["exam"].items()))
+    for kind, told in event.get("gain", {}).items():
+        gain, low, high = (100 * value for value in told)
+        lines.append(f"  {kind}: {gain:+.1f} points [{low:+.1f}, {high:+.1f}]")
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
-    told = ", ".join(f"{kind} {share(own)}" for kind, own in marks.items())
-    console.print(f"exam {when}: {told}", markup=False, highlight=False, soft_wrap=True)
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

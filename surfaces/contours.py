@@ -23,6 +23,7 @@ Range = tuple[float, float]
 MINIMUM = {"marker": "*", "markersize": 12, "markerfacecolor": "white", "markeredgecolor": "black"}
 _DECADES_APART = 50.0  # the ratio of high to low values from which even levels would leave a valley empty
 _EQUAL = (0.4, 2.5)  # between these ratios of height to width, a unit is as long on both axes
+_LARGE = 100_000  # parameters of a network
 _DEEPEST = 1e-9  # the lowest level, as a share of the highest: below it lies rounding
 
 
@@ -288,8 +289,10 @@ def _excess_label(minimum: float | None, floor: float) -> str:
 
 @jax.jit
 def _values(surface: LossSurface, x: Float[Array, " n"], y: Float[Array, " m"]) -> Float[Array, "m n"]:
-    """Row by row, so that a network is never evaluated at all points of the grid at once."""
-    return jax.lax.map(lambda v: jax.vmap(lambda u: surface(jnp.stack([u, v])))(x), y)
+    """Row by row, or point by point for a large network, since every point of a row has a copy of the weights."""
+    size = sum(leaf.size for leaf in jax.tree.leaves(surface.origin)) if isinstance(surface, Slice) else 2
+    row = None if size > _LARGE else len(x)
+    return jax.lax.map(lambda v: jax.lax.map(lambda u: surface(jnp.stack([u, v])), x, batch_size=row), y)
 
 
 @jax.jit

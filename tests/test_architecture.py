@@ -22,7 +22,7 @@ LAYERS = (
     ("optviz.playground",),
     ("optviz.widget",),
     ("optviz",),
-    ("experiments",),
+    ("experiments", "optviz.lm_options"),
     ("optviz.app", "optviz.lm_report", "optviz.lm_self_play_command"),
     ("optviz.lm_compare_command",),
     ("optviz.sweep_command", "optviz.check_command", "optviz.app_command", "optviz.lm_command", "optviz.pytest_plugin"),

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from optviz import folders
 from optviz.language_model.checkpoints import canonical, write_whole
 from optviz.language_model.comparison_plan import Plan, Rival, best_rate, next_rate
 from optviz.language_model.comparison_runs import Bench, ComparisonProgress, Paused, Trial
@@ -109,12 +110,7 @@ def with_steps(model: Model, steps: int) -> Model:
 
 def refuse_foreign(out: Path) -> None:
     """ValueError for a folder that holds something else than a comparison; one that is empty or absent is free."""
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"A comparison is written to a folder, {out} is a file. Give another.")
-    if out.is_dir() and not (out / PLAN).exists():
-        others = [p.name for p in out.iterdir() if not p.name.startswith(".") and p.name != "model"]
-        if others:
-            raise ValueError(f"{out} holds no comparison but {others[0]}. Give a folder of its own.")
+    folders.refuse_foreign(out, PLAN, "comparison", {"model"})
 
 
 def _compared(model: Model, plan: Plan, bench: Bench) -> Comparison:

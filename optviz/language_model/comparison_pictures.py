@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _DRAWN_TOKENS = 512  # about so many of the validation text make the surface under the paths
 _RESOLUTION = 25  # points of that surface along each axis
+_LEAST_RESOLUTION = 15  # even if the model is large
+_MOST_PRODUCTS = 10**12  # of a weight with a token's number, for all points of the surface
 
 
 def plot_losses(comparison: Comparison) -> np.ndarray:
@@ -58,7 +60,13 @@ def plot_paths(comparison: Comparison) -> np.ndarray:
     what = f"{title(comparison)}: paths of the weights, over the loss on {shown:,} tokens of the validation text"
     same = f"same initial weights and batches (seed {comparison.standings[0].runs[0].seed})"
     caption = f"{same} · {comparison.path_steps[-1]} steps · {effort(comparison)}"
-    return plot_weight_paths(paths, title=_plain(what), caption=caption, resolution=_RESOLUTION)
+    return plot_weight_paths(paths, title=_plain(what), caption=caption, resolution=_resolution(comparison, shown))
+
+
+def _resolution(comparison: Comparison, num_tokens: int) -> int:
+    """The points of the surface along each axis: fewer for a large model, that the picture may take a minute or two."""
+    affordable = math.isqrt(_MOST_PRODUCTS // (num_tokens * num_weights(comparison.model)))
+    return min(max(affordable, _LEAST_RESOLUTION), _RESOLUTION)
 
 
 def _plain(text: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from optviz import metrics
+from optviz.plotting.principal import principal_directions
 from surfaces.base import LossSurface, as_params, as_surface, describe, same_shape
 from surfaces.contours import Range
 from surfaces.wrappers import Slice
@@ -237,32 +238,19 @@ def _given(runs: _Runs, directions: Sequence[Any]) -> tuple[Slice, tuple[str, st
 
 
 def _principal(runs: _Runs) -> tuple[Slice, tuple[str, str], str]:
-    if not len(runs.points):
+    points = runs.points
+    if not len(points):
         raise ValueError("No point of the runs is finite: they have no principal directions.")
-    directions, shares = principal_directions(runs.points)
+    directions, shares = principal_directions(points)
     # The first path starts at the upper left, whatever sign the decomposition happens to give.
     start = (runs.paths[0][0] - runs.lowest) @ directions.T
     directions *= np.where(start * [-1, 1] < 0, -1.0, 1.0)[:, None]
-    away = (runs.points - runs.lowest) @ directions.T
+    away = (points - runs.lowest) @ directions.T
     cut = Slice(runs.surface, *map(runs.unravel, (runs.lowest, *directions)), half_width=_half_width(away))
     first, second = (f"principal direction {k + 1} ({share:.0%})".replace("%", " %") for k, share in enumerate(shares))
     of = "the path" if len(runs.paths) == 1 else "the paths"
     whole = f"{100 * sum(shares):.3g} % of {'its' if len(runs.paths) == 1 else 'their'} variance"
     return cut, (first, second), f"plane of the first two principal components of {of}: {whole}"
-
-
-def principal_directions(points: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """The two directions (2, n) along which the points (N, n) vary most, and their shares of the variance."""
-    centred = points - points.mean(axis=0)
-    if len(points) >= points.shape[1]:
-        vectors = np.linalg.eigh(centred.T @ centred)[1]
-        directions = vectors[:, [-1, -2]].T
-    else:
-        padded = np.concatenate([centred, np.zeros((2, points.shape[1]))])
-        directions = np.linalg.svd(padded, full_matrices=False)[2][:2]
-    along, whole = np.sum((centred @ directions.T) ** 2, axis=0), np.sum(centred**2)
-    shares = along / whole if whole > 0 else np.zeros(2)
-    return directions.copy(), (float(shares[0]), float(shares[1]))
 
 
 def _half_width(points: np.ndarray) -> float:

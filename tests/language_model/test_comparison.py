@@ -12,7 +12,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from optviz import language_model as lm
-from optviz.language_model import comparison_report, standings, training
+from optviz.language_model import comparison_pictures, comparison_report, standings, training
 from optviz.language_model.comparison import PLAN, RESULTS, compare
 from optviz.language_model.comparison_pictures import plot_losses, plot_paths
 from optviz.language_model.comparison_plan import Plan, best_rate, next_rate, split_optimizers
@@ -173,6 +173,14 @@ def test_the_paths_are_drawn_over_the_loss_on_their_plane(whole):
     for line in axes[0].lines:
         if line.get_label() in ("adamw", "lion"):
             assert np.isfinite(line.get_xydata()).all() and len(line.get_xydata()) == len(whole[0].path_steps)
+
+
+@pytest.mark.parametrize(("num_weights", "limit"), [(10**3, 25), (7 * 10**6, None), (10**9, 15)])
+def test_the_surface_under_the_paths_of_a_large_model_has_fewer_points(num_weights, limit, monkeypatch):
+    monkeypatch.setattr(comparison_pictures, "num_weights", lambda model: num_weights)
+    across = comparison_pictures._resolution(SimpleNamespace(model=None), 512)
+    assert 15 <= across <= 25
+    assert across == limit or across**2 * 512 * num_weights <= 10**12 < (across + 1) ** 2 * 512 * num_weights
 
 
 def test_paths_too_short_to_be_seen_are_drawn_once_more():

@@ -1,6 +1,8 @@
 """`optviz lm` from the user's side: a model's life, what each command says, and what it refuses."""
 
+import contextlib
 import io
+import itertools
 import json
 import os
 import shlex
@@ -122,12 +124,67 @@ def test_self_play_saves_what_the_model_becomes(trained, tmp_path):
     assert again.exit_code == 0 and (folder / "self_play.csv").read_text().count("\n") == 3
 
 
-def test_verified_self_play_tells_the_exam_before_and_after(command):
-    words = "self-play verified --rounds 1 --warm-up-steps 2 --width 4 --layers 1 --tasks 2"
-    result = command(*words.split())
-    assert result.exit_code == 0, result.output
-    assert "exam after the warm-up: deduction" in result.output and "exam after self-play: deduction" in result.output
-    assert "round 0: new" in result.output
+VERIFIED = shlex.split(
+    "self-play verified --rounds 3 --warm-up-steps 40 --width 4 --layers 1 --tasks 2 --exam-every 2 --leash 0.5 "
+    "--optimizer adam:learning_rate=1e-3 --seed 1"
+)
+
+
+def left_after(number):
+    """For `interruptible`: someone asks to end when so many events are told."""
+
+    @contextlib.contextmanager
+    def asked():
+        times = iter(range(1, 10**6))
+        yield lambda: next(times) == number
+
+    return asked
+
+
+def test_verified_self_play_tells_warm_up_rounds_exams_and_gains_and_goes_on_where_it_was_left(command, monkeypatch):
+    whole = command(*VERIFIED, "--out", "whole")
+    assert whole.exit_code == 0, whole.output
+    *told, kept = whole.output.splitlines()
+    assert kept == "Kept in whole"
+    heads = ["warm-up step 20: loss", "warm-up step 40: loss", "exam after the warm-up: deduction"]
+    heads += ["round 0: new", "  P", "round 1: new", "  P", "exam after round 1: deduction", "round 2: new", "  P"]
+    heads += ["exam after self-play: deduction", "  deduction: ", "  abduction: ", "  induction: "]
+    assert [line[: len(head)] for line, head in zip(told, heads, strict=True)] == heads
+    assert all(line.count("[") == 3 for line in told if line.startswith("exam"))
+    pieces = []
+    for number in (1, 2, 3):  # in the warm-up, after the first exam, after the second round
+        with monkeypatch.context() as patch:
+            patch.setattr("optviz.lm_self_play_command.interruptible", left_after(number))
+            left = command(*VERIFIED)
+        assert left.exit_code == 130, left.output
+        *lines, sentence = left.output.splitlines()
+        assert sentence == "Paused; the game is kept in verified_self_play. The same command goes on."
+        pieces.append(lines)
+    end = command(*VERIFIED)
+    assert end.exit_code == 0
+    pieces.append(end.output.splitlines()[:-1])
+    assert [lines[0].split(":")[0] for lines in pieces] == [
+        "warm-up step 20",
+        "warm-up step 40",
+        "exam after the warm-up",  # told again, since no round was played
+        "round 2",
+    ]
+    assert list(dict.fromkeys(itertools.chain(*pieces))) == list(dict.fromkeys(told))
+
+
+def test_a_verified_game_with_other_options_or_in_a_folder_of_other_things_is_refused_and_nothing_is_lost(
+    command, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("optviz.lm_self_play_command.interruptible", left_after(1))
+    assert command(*VERIFIED).exit_code == 130
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    refused = {"--seed 2": "holds a game with seed 1, not 2", "--exam-every 1": "exam_every 2, not 1"}
+    for words, sentence in refused.items():
+        result = command(*VERIFIED, *words.split())
+        assert result.exit_code == 2 and result.stderr.count("\n") == 1 and sentence in result.stderr
+    foreign = command(*VERIFIED, "--out", ".")
+    assert foreign.exit_code == 2 and "holds no game but" in foreign.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("name", ["self-play controls", "self-play diversity", "train"])
@@ -179,6 +236,9 @@ def test_a_terminal_of_80_columns_shows_every_figure(monkeypatch):
         ("create a --book cats.txt --tokenizer words", "Unknown tokenizer"),
         ("create a --book cats.txt --preset big", "Unknown preset"),
         ("import cats.txt", "is no model that optviz exported"),
+        ("self-play verified --rounds 0", "rounds must be a whole number, at least 1"),
+        ("self-play verified --width 6", "width that its heads divide"),
+        ("self-play verified --out cats.txt", "--out: cannot write to cats.txt"),
         ("generate a b --temperature 3", "temperature must be a number from 0 to 2"),
     ],
 )

@@ -20,6 +20,7 @@ from optviz.plotting.animation import frame_steps
 from optviz.plotting.comparison import loss_curves
 from optviz.plotting.diagnostics import diagnostic_curves
 from optviz.plotting.planes import on_plane, view
+from optviz.plotting.principal import principal_directions
 
 SURFACE = surfaces.Rosenbrock()
 START = [-2.0, 2.0]
@@ -144,6 +145,47 @@ def test_the_grid_holds_the_losses():
     x, y, z = plotting.level_grid(SURFACE, (-1, 1), (0, 2), 7)
     assert (x.shape, y.shape, z.shape) == ((7,), (7,), (7, 7))
     np.testing.assert_allclose(z[2, 5], SURFACE(jnp.array([x[5], y[2]])), rtol=1e-5)
+
+
+def test_the_grid_of_a_plane_holds_the_losses_however_many_parameters_there_are():
+    for size in (3, 200_000):
+        plane = surfaces.Slice.coordinates(lambda p: jnp.sum((p - 1) ** 2), jnp.ones(size), 0, 2)
+        x, y, z = plotting.level_grid(plane, (-1, 1), (0, 2), 4)
+        np.testing.assert_allclose(z, x**2 + y[:, None] ** 2, rtol=1e-5)
+
+
+def principal_by_svd(points):
+    """The definition: right singular vectors of the centred points, and squares of their singular values."""
+    _, values, directions = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    return directions[:2], values[:2] ** 2 / np.sum(values**2)
+
+
+@pytest.mark.parametrize("shape", [(3, 100), (30, 31), (20, 200_000), (40, 7)])
+def test_principal_directions_are_those_of_the_singular_value_decomposition(shape):
+    scales = 0.5 ** np.arange(min(shape))
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(shape[0], len(scales))) * scales @ rng.normal(size=(len(scales), shape[1])) + 5
+    # Single precision, as weights are kept, is summed in double.
+    for given in (points, points.astype(np.float32)):
+        found, shares = principal_directions(given)
+        known, known_shares = principal_by_svd(given.astype(float))
+        np.testing.assert_allclose(shares, known_shares, rtol=1e-10)
+        np.testing.assert_allclose(found * np.sign(np.sum(found * known, axis=1))[:, None], known, atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_there_are_two_directions_even_of_points_on_a_line_or_all_alike(count, spread):
+    line = np.linspace(0, spread, count)[:, None] * np.arange(1.0, 6.0) + 3
+    for points in (line, np.repeat(line, 4, axis=1)):
+        directions, shares = principal_directions(points)
+        np.testing.assert_allclose(directions @ directions.T, np.eye(2), atol=1e-12)
+        varies = spread > 0 and count > 1
+        np.testing.assert_allclose(shares, (1.0, 0.0) if varies else (0.0, 0.0), atol=1e-12)
+        if varies:
+            np.testing.assert_allclose(
+                abs(directions[0] @ (points[-1] - points[0])), np.linalg.norm(points[-1] - points[0])
+            )
 
 
 def test_a_diverged_run_is_named_so(runs):

@@ -9,7 +9,6 @@ Left or killed at any moment, the same call goes on from what was saved last and
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ import jax
 import numpy as np
 
 from optviz.arguments import parse_optimizer
-from optviz.language_model.checkpoints import canonical, has_checkpoint, read_checkpoint, write_checkpoint
+from optviz.language_model.checkpoints import CheckpointError, has_checkpoint, read_checkpoint, write_checkpoint
 from optviz.language_model.events import finite
 from optviz.language_model.policy import Learner, resume_learning
 from optviz.language_model.reasoning import exam as exams
@@ -32,6 +31,7 @@ from surfaces.transformer import Transformer, Weights
 
 WARM_UP, BEFORE, ROUNDS, AFTER = range(4)
 """The parts of a game, by which events are ordered: each is told with `at`, its part and its number there."""
+_BELONGS_TO = "optviz-verified-game/1"
 _HEADS = 4
 _EXAM_SEED = 1_000_003
 _SAVE_EVERY = 10  # blocks of the warm-up, or rounds
@@ -49,13 +49,13 @@ class Options:
 
     optimizer: str = "adam:learning_rate=3e-4"
     """Of self-play, as the command line takes it."""
-    rounds: int = 200
-    warm_up_steps: int = 3000
-    width: int = 128
-    layers: int = 4
+    rounds: int = 1000
+    warm_up_steps: int = 6000
+    width: int = 64
+    layers: int = 2
     tasks: int = 100
     """Tasks of each kind in the exam."""
-    exam_every: int = 25
+    exam_every: int = 100
     """Rounds between two exams."""
     leash: float = 0.0
     seed: int = 0
@@ -120,7 +120,8 @@ class _Left:
     def read(cls, folder: Path, options: Options) -> _Left:
         if not has_checkpoint(folder):
             return cls()
-        facts, arrays = read_checkpoint(folder, _identity(options))
+        facts, arrays = read_checkpoint(folder, _BELONGS_TO)
+        _refuse_other(folder, facts["options"], options)
         model = options.settings().model
         frozen = load_state_dict(model.init(jax.random.key(0)), arrays["frozen"])
         in_rounds = facts["part"] == ROUNDS
@@ -188,11 +189,17 @@ def _save_round(folder: Path, options: Options, last: play.Round, frozen: Weight
 
 def _save(folder: Path, options: Options, facts: Mapping[str, Any], learner: Learner, frozen: Weights) -> None:
     parts = {"training": state_dict(learner), "frozen": state_dict(frozen)}
-    write_checkpoint(folder, _identity(options), facts, **parts)
+    write_checkpoint(folder, _BELONGS_TO, {**facts, "options": dataclasses.asdict(options)}, **parts)
 
 
-def _identity(options: Options) -> str:
-    return hashlib.sha256(canonical(dataclasses.asdict(options))).hexdigest()
+def _refuse_other(folder: Path, held: Mapping[str, Any], options: Options) -> None:
+    """CheckpointError if the game in `folder` has options that differ from these."""
+    for name, value in dataclasses.asdict(options).items():
+        if held.get(name) != value:
+            raise CheckpointError(
+                f"{folder} holds a game with {name} {held.get(name)}, not {value}: "
+                "give its options again to go on with it, or another folder."
+            )
 
 
 def _warm_up_rule(options: Options) -> Any:

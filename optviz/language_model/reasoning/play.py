@@ -35,7 +35,7 @@ from surfaces.transformer import Transformer, Weights
 
 _WARM_UP_BLOCK = 20
 _SOLVED_PER_PROPOSED = 3
-_MODEL = Transformer(len(ALPHABET), width=128, layers=4, heads=4, feed_forward=512, context=TEXT_LENGTH)
+_MODEL = Transformer(len(ALPHABET), width=64, layers=2, heads=4, feed_forward=256, context=TEXT_LENGTH)
 
 
 @dataclasses.dataclass(frozen=True)
