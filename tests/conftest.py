@@ -2,11 +2,16 @@
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# Most of a test's time is that of XLA's compiler, which this halves: fused operations go to LLVM without MLIR.
+# Benchmarks run what users run. XLA ends a process that gives it a flag which it does not know.
+if "--benchmark-enable" not in sys.argv and version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 os.environ["COLUMNS"] = "200"  # rich takes the width of the terminal once, when it is first imported
 
 import jax

@@ -27,6 +27,7 @@ from optviz.app.lm_parts import (
 )
 from optviz.app.shell import _, write
 from optviz.app.texts import Texts
+from optviz.language_model import work
 from optviz.language_model.jobs import Job
 from optviz.language_model.models import Model
 
@@ -82,6 +83,7 @@ class TrainTab(JobView):
     def build(self) -> None:
         texts = self.texts
         self.bar = JobBar(texts, self.shelf, _("Train"), self.start)
+        self.tensorboard = ui.checkbox(texts("Write curves for TensorBoard too"))
         self.progress = ui.linear_progress(0.0, show_value=False).props(f'aria-label="{texts("Progress")}"')
         self.figures = write(Markup())
         with ui.element("div").classes("charts") as self.shown:
@@ -90,6 +92,9 @@ class TrainTab(JobView):
         with self.box, ui.element("div").classes("charts"):
             self.more = [self.chart(chart) for chart in MORE]
         self.show_charts(False)
+
+    def asked(self) -> dict[str, Any]:
+        return {work.TENSORBOARD: True} if self.tensorboard.value else {}
 
     def show_charts(self, is_shown: bool) -> None:
         """Show the charts, which are there only if there is something to draw."""
@@ -106,6 +111,7 @@ class TrainTab(JobView):
         steps = self.model.settings.steps
         if found.steps >= steps:
             self.bar.start.set_visibility(False)  # there is nothing left to train
+        self.tensorboard.set_visibility(self.bar.start.visible)
         self.progress.value = min(found.steps / steps, 1.0)
         self.figures.set_content(str(self.told(found)))
         shown = [*zip(CHARTS, self.charts, strict=True), *(zip(MORE, self.more, strict=True) if self.box.value else ())]
@@ -139,4 +145,6 @@ class TrainTab(JobView):
                 (texts("tokens per second"), figure(told.get("tokens_per_second"), 3)),
                 (texts("time left"), duration(texts, told.get("seconds_left"))),
             ]
+        if seen.job and seen.job.settings.get(work.TENSORBOARD):
+            pairs.append(("TensorBoard", f"{self.model.name}/{work.TENSORBOARD}"))
         return stats(pairs)

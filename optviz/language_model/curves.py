@@ -77,7 +77,8 @@ class Curves:
     def keep_until(self, step: int) -> None:
         """Forget what was recorded after the checkpoint at `step`, from which the run goes on: it comes again."""
         if self._tensorboard is not None:
-            self._writer = _summary_writer(self._tensorboard, step)
+            # What a killed run wrote beyond `step` comes again.
+            self._writer = summary_writer()(str(self._tensorboard), purge_step=step)
         for name, last in ((CURVES, step - 1), (VALIDATION, step if step else -1)):
             table = read_curves(self.folder / name)
             kept = table["step"] <= last if table else np.zeros(0, bool)
@@ -153,10 +154,15 @@ def _digits(value: Any) -> str:
     return str(int(value)) if isinstance(value, np.integer) else str(value)
 
 
-def _summary_writer(folder: str | Path, step: int) -> Any:
+def summary_writer() -> Any:
+    """The class that writes for TensorBoard.
+
+    Raises:
+      ModuleNotFoundError: if tensorboardX is not installed; the sentence says how it is.
+    """
     try:
         from tensorboardX import SummaryWriter
     except ModuleNotFoundError as error:
         sentence = "TensorBoard's curves need tensorboardX: pip install 'optviz[tensorboard]'."
         raise ModuleNotFoundError(sentence, name="tensorboardX") from error
-    return SummaryWriter(str(folder), purge_step=step)  # what a killed run wrote beyond `step` comes again
+    return SummaryWriter

@@ -22,6 +22,7 @@ from optviz.language_model import diversity, jobs
 from optviz.language_model.comparison import compare, with_steps
 from optviz.language_model.comparison_plan import Plan
 from optviz.language_model.comparison_runs import ComparisonProgress
+from optviz.language_model.curves import summary_writer
 from optviz.language_model.events import add_event, finite, keep_events
 from optviz.language_model.jobs import Job
 from optviz.language_model.models import Model, open_model
@@ -30,6 +31,8 @@ from optviz.language_model.self_play import SAVE_EVERY, play_model
 from optviz.language_model.training import Progress, train
 from surfaces.names import unknown_name
 
+TENSORBOARD = "tensorboard"
+"""The setting of training, and the folder in that of the model."""
 MAX_ROUNDS = 20_000
 """Of a game, each of which tells some texts."""
 _EVERY = 0.4  # seconds between two events of training, unless something happened
@@ -77,12 +80,13 @@ def ask(kind: str, model: str, settings: Mapping[str, Any], models: str | Path |
     Args:
       kind: `train`, `compare`, `diversity` or `verified`.
       model: its name; empty for `verified`, which has a model of its own.
-      settings: none for `train`; for `compare` the fields of `comparison_plan.Plan`, and `steps`; for `diversity` the
-        `optimizer` as text, `rounds`, `which` and the fields of `diversity.Settings`; for `verified` those of
-        `Options`.
+      settings: for `train` none but `tensorboard`, whether curves for it are written into the model's folder; for
+        `compare` the fields of `comparison_plan.Plan`, and `steps`; for `diversity` the `optimizer` as text, `rounds`,
+        `which` and the fields of `diversity.Settings`; for `verified` those of `Options`.
 
     Raises:
       ValueError, TypeError: if it cannot be done.
+      ModuleNotFoundError: for TensorBoard's curves without tensorboardX.
     """
     if kind not in KINDS:
         raise ValueError(unknown_name("kind of job", kind, KINDS))
@@ -97,8 +101,10 @@ def do(desk: Desk) -> Ending:
 
 def _check_train(model: str, settings: Mapping[str, Any], models: str | Path | None) -> None:
     opened = open_model(model, models)
-    if settings:
-        raise ValueError(f"Training has no settings but those of the model, got {', '.join(settings)}.")
+    if unknown := set(settings) - {TENSORBOARD}:
+        raise ValueError(f"Training has no settings but those of the model and {TENSORBOARD}, got {unknown.pop()}.")
+    if settings.get(TENSORBOARD):
+        summary_writer()
     _require_text(opened)
 
 
@@ -111,7 +117,9 @@ def _train(desk: Desk) -> Ending:
             desk.tell(_told(progress))
             last_told = time.monotonic()
 
-    last = train(desk.model, on_progress, lambda: desk.wish() != "go")
+    model = desk.model
+    tensorboard = model.folder / TENSORBOARD if desk.job.settings.get(TENSORBOARD) else None
+    last = train(model, on_progress, lambda: desk.wish() != "go", tensorboard)
     if last.event == "paused":
         return Ending("left")
     return Ending("finished", f"{last.reason[0].upper()}{last.reason[1:]}." if last.event == "stopped" else "")

@@ -17,6 +17,7 @@ pytest.importorskip("fcntl", reason="the queue needs file locks")
 pytest.importorskip("safetensors", reason="the extra `lm` is not installed")
 
 from fastapi import FastAPI
+from nicegui import ui
 
 from optviz import language_model as lm
 from optviz.app import library, lm_api, lm_curves, models_page, security, uploads
@@ -56,10 +57,10 @@ def models(tmp_path, monkeypatch):
     return tmp_path / "models"
 
 
-def clicks(label):
+def clicks(label, kind=Button):
     async def step(user):
-        await user.should_see(kind=Button, content=label, retries=40)
-        user.find(kind=Button, content=label).click()
+        await user.should_see(kind=kind, content=label, retries=40)
+        user.find(kind=kind, content=label).click()
 
     return step
 
@@ -68,6 +69,17 @@ def told(*sentences):
     async def step(user):
         for sentence in sentences:
             await user.should_see(sentence, retries=60)
+
+    return step
+
+
+def tells(figure):
+    async def step(user):
+        for _ in range(60):
+            if figure in text_of(user):
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{figure} is not told.")
 
     return step
 
@@ -139,6 +151,13 @@ def test_training_is_asked_for_watched_and_stopped(models):
     visit(sees("/models/model/one"), clicks("Train"), told("Starts in a moment."), finish, told("Finished."))
     (job,) = jobs.list_jobs(models)
     assert (job.kind, job.model, job.status) == ("train", "one", "finished")
+
+
+def test_training_is_asked_to_write_for_tensorboard(models):
+    made(models)
+    box = clicks("Write curves for TensorBoard too", ui.checkbox)
+    visit(sees("/models/model/one"), box, clicks("Train"), told("Starts in a moment."), tells("one/tensorboard"))
+    assert [dict(job.settings) for job in jobs.list_jobs(models)] == [{"tensorboard": True}]
 
 
 def test_a_queued_job_is_paused_resumed_and_stopped_by_its_buttons(models):

@@ -195,6 +195,14 @@ def test_two_jobs_are_done_one_after_the_other_and_tell_what_they_do(models):
     assert curves(models, "one") == curves(models, "two")
 
 
+def test_training_writes_curves_for_tensorboard_if_asked(models):
+    model = made(models, steps=3)
+    job = work.ask("train", "one", {"tensorboard": True}, models)
+    work_in_thread(models).join(60)
+    assert jobs.read_job(job.id, models).status == "finished"
+    assert list((model.folder / "tensorboard").glob("events.*"))
+
+
 def test_a_running_job_is_paused_resumed_and_stopped(models):
     made(models, steps=LONG, validate_every=LONG, save_every=LONG)
     job = work.ask("train", "one", {}, models)
