@@ -37,11 +37,12 @@ from optviz.language_model.reasoning.exam import (
     share,
     sit_exam,
 )
+from optviz.language_model.reasoning.game import Options
 from optviz.language_model.reasoning.play import Settings, random_buffers, self_play, warm_up, warm_up_optimizer
 from optviz.language_model.reasoning.proposers import FrozenProposer, Proposer, RandomProposer, propose
-from optviz.language_model.reasoning.tasks import ALPHABET, KINDS, TEXT_LENGTH, Kind
+from optviz.language_model.reasoning.tasks import KINDS, Kind
 from optviz.terminal import one_sentence, prepare
-from surfaces.transformer import Transformer, Weights
+from surfaces.transformer import Weights
 
 _EXAM_SEED = 20_250_503
 _PROPOSALS = 128
@@ -209,18 +210,17 @@ def main(
     jobs: Annotated[int, typer.Option(min=1, help="Arms that run at once, in processes.")] = 1,
     exams: Annotated[int, typer.Option(min=1, help="Exams of each arm, at equal distances of time.")] = 12,
     tasks: Annotated[int, typer.Option(min=2, help="Tasks of each kind in the exam.")] = 1000,
-    warm_up_steps: Annotated[int, typer.Option(min=1, help="Steps of supervised learning before.")] = 6000,
-    width: Annotated[int, typer.Option(min=4, help="Width of the model, a multiple of 4.")] = 64,
-    layers: Annotated[int, typer.Option(min=1, help="Layers of the model.")] = 2,
-    leash: Annotated[float, typer.Option(min=0.0, help="Weight of KL to the model before self-play.")] = 0.0,
-    optimizer: Annotated[str, typer.Option(help="NAME:KEY=VALUE,... for all arms.")] = "adam:learning_rate=1e-4",
+    warm_up_steps: Annotated[int, typer.Option(min=1, help="Supervised steps before.")] = Options.warm_up_steps,
+    width: Annotated[int, typer.Option(min=4, help="Width of the model, a multiple of 4.")] = Options.width,
+    layers: Annotated[int, typer.Option(min=1, help="Layers of the model.")] = Options.layers,
+    leash: Annotated[float, typer.Option(min=0.0, help="Weight of KL to the model before self-play.")] = Options.leash,
+    optimizer: Annotated[str, typer.Option(help="NAME:KEY=VALUE,... for all arms.")] = Options.optimizer,
     out: Annotated[Path, typer.Option(help="File for the table.")] = Path("verified_self_play.csv"),
 ) -> None:
     """Play, examine and compare; results are printed as they come."""
     with one_sentence((OSError, ValueError, TypeError)):
-        model = Transformer(len(ALPHABET), width, layers, 4, 4 * width, TEXT_LENGTH)
-        plan = Plan(Settings(model, leash=leash), optimizer, warm_up_steps, minutes, exams, tasks)
-        parse_optimizer(optimizer)
+        settings = Options(optimizer, width=width, layers=layers, leash=leash).settings()
+        plan = Plan(settings, optimizer, warm_up_steps, minutes, exams, tasks)
         starts = [warmed_up(plan, seed) for seed in range(seeds)]
         results = [result for _, result in starts]
         typer.echo("\n".join(summary(results)))

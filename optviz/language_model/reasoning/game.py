@@ -57,7 +57,8 @@ class Options:
     """Tasks of each kind in the exam."""
     exam_every: int = 100
     """Rounds between two exams."""
-    leash: float = 0.0
+    leash: float = 0.1
+    """As in `play.Settings`; without one the model forgets within an hour what the warm-up taught it."""
     seed: int = 0
 
     def __post_init__(self):
