@@ -67,6 +67,10 @@ def complex_numbers(subject: Subject) -> str | None:
         raise
     except (TypeError, ValueError) as error:
         return f"refused: {str(error).strip().splitlines()[0]}"
+    except jax.errors.JaxRuntimeError as error:
+        if "UNIMPLEMENTED" not in str(error):
+            raise
+        return f"refused by the compiler: {str(error).strip().splitlines()[0]}"
     require_finite(end, "complex parameters")
     if any(u.dtype != jnp.complex64 for u in jax.tree.leaves(updates)):
         raise Broken(f"updates of complex leaves are {', '.join({str(u.dtype) for u in jax.tree.leaves(updates)})}")
