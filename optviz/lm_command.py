@@ -12,7 +12,8 @@ from rich.markup import escape
 from optviz import language_model as lm
 from optviz import lm_compare_command, lm_report, lm_self_play_command
 from optviz.arguments import parse_spec
-from optviz.lm_options import REFUSALS, Book, Encoding, Models, Name, Which, fields_of
+from optviz.language_model.curves import told_divergence
+from optviz.lm_options import REFUSALS, Book, Encoding, Models, Name, Which, fields_of, quoted
 from optviz.manifest import json_number
 from optviz.terminal import console, interruptible, needing, one_sentence, visible
 from surfaces.transformer import Transformer
@@ -94,11 +95,15 @@ def train(
         with lm_report.watched(model) as on_progress:
             last = lm.train(model, on_progress, is_asked, tensorboard)
     if last.event == "paused":
-        told = f"Paused after {last.step} of {last.steps} steps; optviz lm train {escape(name)} goes on."
+        told = f"Paused after {last.step} of {last.steps} steps; optviz lm train {escape(quoted(name))} goes on."
         console.print(told, soft_wrap=True)
         raise typer.Exit(130)
-    told = f"{last.event.capitalize()}: {last.reason}. Its best weights write: optviz lm generate {escape(name)}"
+    told = (
+        f"{last.event.capitalize()}: {last.reason}. Its best weights write: optviz lm generate {escape(quoted(name))}"
+    )
     console.print(told, soft_wrap=True)
+    if diverged := told_divergence(model.folder):
+        console.print(diverged, style="yellow", soft_wrap=True)
 
 
 @app.command()
@@ -138,6 +143,8 @@ def evaluate(
     with one_sentence(REFUSALS), needing("lm"):
         model = lm.open_model(name, models)
         read = None if book is None else lm.read_book(book, encoding)
+        if read is None and not model.has_text:
+            raise ValueError(f"The model {name} was imported without its text. Give one: --book FILE.")
         result = lm.evaluate(model, None if read is None else read.text, which)
     if as_json:
         typer.echo(json.dumps({k: json_number(v) for k, v in result.as_json().items()}, indent=2))
@@ -174,10 +181,15 @@ def export(
     name: Name,
     file: Annotated[Path, typer.Argument(help="FILE.zip to import elsewhere, or FILE.pt: weights for PyTorch.")],
     which: Which = "best",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
     models: Models = None,
 ) -> None:
     """Write a model to one file. The book does not travel with it."""
     with one_sentence(REFUSALS), needing("lm"):
+        if not file.parent.is_dir():
+            raise ValueError(f"There is no folder {file.parent}. Make it, or give another.")
+        if file.exists() and not overwrite:
+            raise ValueError(f"There is a file {file} already. Give another name, or --overwrite.")
         written = lm.export_model(lm.open_model(name, models), file, which)
         console.print(f"Written to [bold]{escape(str(written))}[/bold]", soft_wrap=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +35,9 @@ def compare(
     optimizers: Annotated[
         str, typer.Option(help="NAME or NAME:KEY=VALUE,KEY=VALUE, with commas between. A rate that is given stays.")
     ] = "adamw,lion,muon",
-    budget: Annotated[int, typer.Option(help="Learning rates tried for each optimizer, from 3 on.")] = 10,
+    budget: Annotated[
+        int, typer.Option(help="Learning rates tried for each optimizer, from 3 on; below 8 too coarse to rank.")
+    ] = 10,
     seeds: Annotated[int, typer.Option(help="Runs that judge each optimizer at its best rate.")] = 5,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of a run, warm-up in proportion.")] = None,
     tuning_steps: Annotated[
@@ -133,17 +135,24 @@ def _run(told: ComparisonProgress) -> str:
     return f"{told.label} {told.stage}{rate} seed {told.seed}"
 
 
+def _table(rows: Sequence[Mapping[str, str]], heads: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for heading in heads:
+        is_name = heading == "optimizer"
+        table.add_column(heading, justify="left" if is_name else "right", overflow="fold", no_wrap=not is_name)
+    for row in rows:
+        table.add_row(*(escape(visible(row[heading])) for heading in heads))
+    return table
+
+
 def print_comparison(found: Comparison, out: Path) -> None:
     """Print the table, the answer, and where all is."""
     from optviz.language_model.comparison_report import answer, comparison_table, target_sentence, told_row
 
     rows = [told_row(row) for row in comparison_table(found)]
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in rows[0]:
-        table.add_column(heading, justify="left" if heading == "optimizer" else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(visible(cell)) for cell in row.values()))
-    console.print(table)
+    heads = list(rows[0])
+    for part in (heads[:4], heads[:1] + heads[4:]):  # two tables, since one has no room in 80 columns
+        console.print(_table(rows, part))
     for sentence in (*answer(found), target_sentence(found.target)):
         console.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
     console.print(f"Written to [bold]{escape(str(out))}[/bold]", soft_wrap=True)

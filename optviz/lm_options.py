@@ -21,6 +21,11 @@ Book = Annotated[Path | None, typer.Option(help="A text file. Default: Python's 
 Encoding = Annotated[str | None, typer.Option(help="Of the file. Default: found out.")]
 
 
+def quoted(name: str) -> str:
+    """A model's name as a shell takes it; no name has quotes, or anything else that a shell reads within them."""
+    return f'"{name}"' if " " in name else name
+
+
 def fields_of(kind: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """What a command's options say of the fields of a dataclass; None says nothing."""
     return {

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optviz import language_model as lm
+from optviz.lm_options import quoted
 from optviz.terminal import console, visible
 
 if TYPE_CHECKING:
@@ -41,17 +42,18 @@ def told_models(models: Path | None) -> tuple[Known, dict[str, str]]:
 def model_table(known: Known) -> Table:
     """The models, a line each."""
     title = "1 model" if len(known) == 1 else f"{len(known)} models"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_edge=False)
-    for heading in ("name", "book", "tokenizer"):
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("name", "book,\ntokenizer", "optimizer"):
         table.add_column(heading, overflow="fold")
-    for heading in ("weights", "steps", "validation\nloss", "bits\nper byte"):
+    for heading in ("weights", "steps", "loss", "bits/\nbyte"):
         table.add_column(heading, justify="right", no_wrap=True)
     for model, figures in known:
         about = model.config["about"]
-        told = (visible(str(about.get(name, "-"))) for name in ("title", "tokenizer"))
-        steps = f"{figures['steps']} / {model.settings.steps}"
+        told = "\n".join(visible(str(about.get(name, "-"))) for name in ("title", "tokenizer"))
+        steps = f"{figures['steps']}/{model.settings.steps}"
         numbers = (_number(figures[name]) for name in ("validation_loss", "bits_per_byte"))
-        table.add_row(escape(model.name), *map(escape, told), f"{lm.num_weights(model):,}", steps, *numbers)
+        words = map(escape, (model.name, told, model.settings.optimizer))
+        table.add_row(*words, f"{lm.num_weights(model):,}", steps, *numbers)
     return table
 
 
@@ -66,7 +68,7 @@ def print_made(model: lm.Model, book: lm.Book) -> None:
     if book.broken:
         console.print(f"{book.broken} characters of the file are damaged; U+FFFD stands for them.", style="yellow")
     console.print(f"{lm.num_weights(model):,} weights in {escape(str(model.folder))}", soft_wrap=True)
-    console.print(f"Train it: optviz lm train {escape(model.name)}")
+    console.print(f"Train it: optviz lm train {escape(quoted(model.name))}", soft_wrap=True)
 
 
 def print_evaluation(result: lm.Evaluation) -> None:
@@ -88,7 +90,7 @@ def watched(model: lm.Model) -> Iterator[Callable[[Told], None]]:
     if not console.is_terminal:
         yield _print_event
         return
-    with _Bar(model.settings.steps) as bar:
+    with _Bar(model.settings.steps, lm.figures(model)["steps"]) as bar:
         yield bar.show
 
 
@@ -100,11 +102,11 @@ def _print_event(told: Told) -> None:
 class _Bar(Progress):
     """Steps, time left, and a line of figures below."""
 
-    def __init__(self, steps: int):
+    def __init__(self, steps: int, taken: int = 0):
         self.figures = "compiling"
         columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("steps{task.description}"))
         super().__init__(*columns, console=console, refresh_per_second=4)
-        self.task = self.add_task("", total=steps)
+        self.task = self.add_task("", total=steps, completed=taken)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield self.make_tasks_table(self.tasks)

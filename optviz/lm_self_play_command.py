@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +18,20 @@ from optviz import language_model as lm
 from optviz.arguments import parse_optimizer, require_writable
 from optviz.folders import refuse_foreign
 from optviz.language_model.checkpoints import INDEX
+from optviz.language_model.diversity import Played, Settings
 from optviz.language_model.locks import locked
 from optviz.language_model.reasoning.exam import Share
 from optviz.language_model.reasoning.game import AFTER, BEFORE, ROUNDS, WARM_UP, Event, Options, play_game
-from optviz.lm_options import REFUSALS, Models, Name, fields_of
+from optviz.language_model.settings import require_rates
+from optviz.lm_options import REFUSALS, Models, Name, fields_of, quoted
 from optviz.terminal import console, interruptible, needing, one_sentence, visible
+
+_LESS = ", or less if the model's context is too short."
+_SECONDS = 1.0  # between two rounds that are told, at least
+_LEGEND = (
+    "A round tells the share of proposals that are new tasks, the tasks kept so far, the share that are tasks at all "
+    "(valid), the operations in their programs, and mean rewards; below it a proposal as the model wrote it."
+)
 
 app = typer.Typer(help="Let a model learn from what it writes itself.", no_args_is_help=True)
 
@@ -30,33 +41,47 @@ def diversity(
     name: Name,
     rounds: Annotated[int | None, typer.Option(min=1, help="How many rounds. Default: until Ctrl-C.")] = None,
     optimizer: Annotated[str, typer.Option(help="NAME:KEY=VALUE,KEY=VALUE.")] = "adam:learning_rate=1e-4",
-    texts: Annotated[int | None, typer.Option(help="Texts of a round.")] = None,
-    prompt_tokens: Annotated[int | None, typer.Option(help="Tokens of the book that each text goes on from.")] = None,
-    new_tokens: Annotated[int | None, typer.Option(help="Tokens that each text is made of.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="The higher, the bolder it writes.")] = None,
-    leash: Annotated[float | None, typer.Option(help="Weight of the divergence from the model as it was.")] = None,
-    validate_every: Annotated[int | None, typer.Option(help="Rounds between validations on the book.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of prompts and texts.")] = None,
+    texts: Annotated[int, typer.Option(help="Texts of a round.")] = Settings.texts,
+    prompt_tokens: Annotated[
+        int | None,
+        typer.Option(help=f"Tokens of the book that each text goes on from. Default: {Settings.prompt_tokens}{_LESS}"),
+    ] = None,
+    new_tokens: Annotated[
+        int | None, typer.Option(help=f"Tokens that each text is made of. Default: {Settings.new_tokens}{_LESS}")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="The higher, the bolder it writes.")] = Settings.temperature,
+    leash: Annotated[float, typer.Option(help="Weight of the divergence from the model as it was.")] = Settings.leash,
+    validate_every: Annotated[
+        int, typer.Option(help="Rounds between validations on the book.")
+    ] = Settings.validate_every,
+    seed: Annotated[int, typer.Option(help="Of prompts and texts.")] = Settings.seed,
     which: Annotated[str, typer.Option(help="The weights to begin with: best, last or self-play.")] = "best",
     models: Models = None,
 ) -> None:
     """Reward texts for diversity, length and coherence; what that costs is told as the loss on the book.
 
-    The result is saved as the weights `self-play` of the model; `best` and `last` stay as they are.
+    The result is saved as the weights `self-play` of the model; `best` and `last` stay as they are. A round is told
+    every second, with the divergence from the model as it was in nats per token; self_play.csv has all.
     """
     with one_sentence(REFUSALS), needing("lm"), interruptible() as is_asked:
-        from optviz.language_model.diversity import Settings
-
-        model, settings = lm.open_model(name, models), Settings(**fields_of(Settings, locals()))
-        rule = parse_optimizer(optimizer)
+        given, model = fields_of(Settings, locals()), lm.open_model(name, models)
+        settings, rule = Settings.fitting(model.transformer.context, **given), parse_optimizer(optimizer)
+        require_rates(rule.hyperparameters)
+        told = -math.inf
         for played in _until(is_asked, lm.play_model(model, rule, settings, which=which, num_rounds=rounds)):
-            parts = ", ".join(f"{part} {value:.3f}" for part, value in played.parts.items())
-            cost = "" if played.validation_loss is None else f", validation loss {played.validation_loss:.4f}"
-            line = f"round {played.number}: reward {played.reward:.4f} ({parts}), divergence {played.divergence:.4f}"
-            console.print(line + cost, highlight=False, soft_wrap=True)
-            if cost:
-                console.print(f"  {visible(played.texts[0])!r}", markup=False, highlight=False, soft_wrap=True)
-        console.print(f"Saved: optviz lm generate {escape(name)} --which self-play")
+            if time.monotonic() - told >= _SECONDS or played.number + 1 == rounds:
+                _print_round(played)
+                told = time.monotonic()
+        console.print(f"Saved: optviz lm generate {escape(quoted(name))} --which self-play")
+
+
+def _print_round(played: Played) -> None:
+    parts = ", ".join(f"{part} {value:.3f}" for part, value in played.parts.items())
+    cost = "" if played.validation_loss is None else f", validation loss {played.validation_loss:.4f}"
+    line = f"round {played.number}: reward {played.reward:.4f} ({parts}), divergence {played.divergence:.4f}"
+    console.print(line + cost, highlight=False, soft_wrap=True)
+    if cost:
+        console.print(f"  {visible(played.texts[0])!r}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -87,6 +112,8 @@ def verified(
         part = WARM_UP
         with locked(out):
             for event in _until(is_asked, play_game(out, options)):
+                if part != ROUNDS and event["at"][0] == ROUNDS:
+                    console.print(_LEGEND, soft_wrap=True)
                 part = event["at"][0]
                 _print_event(event)
     if part != AFTER:

@@ -49,6 +49,7 @@ _LIMITS = {
 """Bytes that a file of an archive has at most."""
 _NEEDED = (_INDEX, "config.json", "tokenizer.json", _WEIGHTS)
 _TOKEN_BYTES = 1000  # that a token takes at most in a tokenizer's JSON data
+_BEGINNING = b"PK\x03\x04"  # of every .zip with something in it
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same model gives the same file
 
 
@@ -105,7 +106,7 @@ def import_model(path: str | Path, name: str | None = None, models: str | Path |
             raise ValueError("its tokenizer is not that of its config.json")
         arrays = _checked_weights(transformer, files[_WEIGHTS])
     except NOT_UNDERSTOOD as error:
-        raise ValueError(f"{Path(path).name} is no model that optviz exported: {reason_of(error)}.") from None
+        raise ValueError(f"{Path(path).name} cannot be imported: {reason_of(error)}.") from None
     folder = folders.new_folder(index["name"] if name is None else name, models)
     written = {"config.json": canonical(config), "tokenizer.json": described}
     written |= {name: data for name, data in files.items() if name in (CURVES, VALIDATION)}
@@ -170,12 +171,17 @@ def _read_files(path: Path) -> dict[str, bytes]:
                 raise ValueError(f"it lacks {missing[0]}" if missing else "it has two files of one name")
             return {member.filename: _read(archive, member) for member in members}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
-        raise ValueError(f"it is no sound .zip ({error})") from None
+        with path.open("rb") as file:
+            is_zip = file.read(4) == _BEGINNING
+        damage = "it is damaged: copy or download it again" if is_zip else "it is no sound .zip"
+        raise ValueError(f"{damage} ({error})") from None
 
 
 def _require_harmless(member: zipfile.ZipInfo) -> None:
     """Refuse a file by what is said of it, before any of it is read."""
     name = member.filename
+    if name.endswith("data.pkl"):
+        raise ValueError("it has weights for PyTorch; what can be imported is the .zip of a model")
     if name not in _LIMITS:
         raise ValueError(f"it holds {name[:80]!r}, which no exported model has")
     if member.file_size > _LIMITS[name]:
@@ -205,7 +211,7 @@ def _require_sums(index: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
         raise ValueError(f"its format is not {FORMAT!r}")
     for name, data in files.items():
         if index["sha256"].get(name) != hashlib.sha256(data).hexdigest():
-            raise ValueError(f"its {name} was altered: the SHA-256 does not fit")
+            raise ValueError(f"its {name} was altered or damaged, for its SHA-256 does not fit: copy the file again")
     folders.checked_name(index["name"])
 
 
@@ -246,4 +252,4 @@ def _require_curves(folder: Path, name: str) -> None:
             if path.exists() and ("step" not in read_curves(path) or not path.read_bytes().endswith(b"\n")):
                 raise ValueError
     except ValueError:
-        raise ValueError(f"{name} is no model that optviz exported: its curves are not understood.") from None
+        raise ValueError(f"{name} cannot be imported: its curves are not understood.") from None

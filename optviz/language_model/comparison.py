@@ -181,7 +181,7 @@ def _claim(path: Path, document: dict[str, Any], overwrite: bool) -> None:
     differing = _differing(_held(path), document)
     if path.exists() and differing and not overwrite:
         raise ValueError(
-            f"{path.parent} holds a comparison with another {differing}. Give another folder, or overwrite it: "
+            f"{path.parent} holds a comparison with other settings ({differing}). Give another folder, or --overwrite: "
             "runs that both have are used again."
         )
     if differing:

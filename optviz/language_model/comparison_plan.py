@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from optviz.arguments import parse_spec
-from optviz.language_model.settings import TrainingSettings
+from optviz.language_model.settings import TrainingSettings, require_rates
 from optviz.optimizers import Hyperparameter, entry
 
 _MOST_RATES = 30  # with more, neighbours would be alike in six digits
@@ -82,6 +82,7 @@ class Rival(NamedTuple):
     def of(cls, name: str, given: Mapping[str, Any], told_apart: bool) -> Rival:
         """The optimizer of the catalogue; ValueError or TypeError for one that is not there."""
         entry(name).spec(**given)
+        require_rates(given)
         rates = [h for h in entry(name).hyperparameters if h.name.endswith("learning_rate") and h.default is not None]
         tuned = rates[0] if rates and rates[0].name not in given else None
         numbers = ", ".join(f"{k} = {v}" for k, v in given.items())

@@ -149,6 +149,17 @@ def read_curves(path: str | Path) -> dict[str, np.ndarray]:
     return {name: table[:, i] for i, name in enumerate(names)}
 
 
+def told_divergence(folder: Path) -> str:
+    """Of a model's folder: a sentence if its last validation loss is higher than its first, or not finite; else ""."""
+    losses = read_curves(folder / VALIDATION).get("validation_loss", np.zeros(0))
+    if not len(losses) or losses[-1] <= losses[0]:
+        return ""
+    return (
+        f"It diverged: the validation loss was {losses[0]:.4g} at the start and is {losses[-1]:.4g} now. "
+        "A new model with a lower learning rate may learn."
+    )
+
+
 def _digits(value: Any) -> str:
     """The shortest text that reads back as the same number."""
     return str(int(value)) if isinstance(value, np.integer) else str(value)

@@ -84,17 +84,25 @@ class Settings:
     validate_every: int = 10
     seed: int = 0
 
+    @classmethod
+    def fitting(cls, context: int, **given: Any) -> Settings:
+        """The usual settings but for those `given`; what is not given of a text's tokens fits into the context."""
+        usual = cls(**given)
+        prompt = given.get("prompt_tokens", min(usual.prompt_tokens, max(1, context // 4)))
+        new = given.get("new_tokens", max(1, min(usual.new_tokens, context - prompt)))
+        return dataclasses.replace(usual, prompt_tokens=prompt, new_tokens=new)
+
     def check(self, model: Transformer, tokens: Int[np.ndarray, " tokens"]) -> None:
         """Refuse sizes that the model or the book does not have: ValueError."""
-        total = self.prompt_tokens + self.new_tokens
-        if min(self.prompt_tokens, self.new_tokens) < 1 or self.texts < 2:
-            raise ValueError(f"Self-play needs prompts and texts of at least one token, and two texts, got {self}.")
-        if not (self.temperature > 0 and self.leash >= 0 and self.validate_every >= 1):
-            raise ValueError(f"Self-play needs temperature > 0, leash >= 0 and validate_every >= 1, got {self}.")
-        if total > model.context:
+        for name, least in (("texts", 2), ("prompt_tokens", 1), ("new_tokens", 1), ("validate_every", 1), ("leash", 0)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)!r}.")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature!r}.")
+        if self.prompt_tokens + self.new_tokens > model.context:
             raise ValueError(
-                f"Prompt and text have {self.prompt_tokens} + {self.new_tokens} tokens, "
-                f"more than the model's context of {model.context}."
+                f"prompt_tokens and new_tokens make {self.prompt_tokens} + {self.new_tokens} tokens, more than the "
+                f"model's context of {model.context}. Lower one of them."
             )
         if len(tokens) < self.prompt_tokens:
             raise ValueError(f"The book has {len(tokens)} tokens, fewer than a prompt of {self.prompt_tokens}.")
@@ -111,7 +119,7 @@ class Played(NamedTuple):
     parts: dict[str, float]
     """The mean of each reward by its function's name, before weighting."""
     divergence: float
-    """How much likelier the model finds its own texts than the frozen copy does, in nats a token: an estimate of KL."""
+    """KL(model ‖ frozen copy) on the model's own texts, in nats a token: an estimate, at least 0."""
     validation_loss: float | None
     """Cross-entropy on the whole held-out split before the round's step, in nats a token; None between its rounds."""
     texts: Sequence[str]
@@ -178,13 +186,24 @@ def written_by(
     settings: Settings,
     key: PRNGKeyArray,
 ) -> tuple[Written, float]:
-    """What the model writes after the prompts, and how much likelier than the copy it finds that, in nats a token."""
+    """What the model writes after the prompts, and how far it diverges there from the copy, in nats a token."""
     size = prompts.shape[1]
     rows = np.pad(np.asarray(prompts, np.int32), ((0, 0), (0, settings.new_tokens)))
     whole = write(model, params, rows, np.full(len(rows), size), key, np.float32(settings.temperature))
     own, copy = (np.asarray(_token_log_probs(model, p, whole))[:, size - 1 :] for p in (params, frozen))
     new = np.asarray(whole)[:, size:]
-    return Written(np.asarray(prompts), new, [decode(row) for row in new], copy), float((own - copy).mean())
+    return Written(np.asarray(prompts), new, [decode(row) for row in new], copy), divergence_of(own, copy)
+
+
+def divergence_of(own: Float[np.ndarray, "B N"], frozen: Float[np.ndarray, "B N"]) -> float:
+    """KL(model ‖ frozen copy) of a token in nats, from the log-probabilities of tokens that the model drew.
+
+    The mean of r - 1 - log r with r = frozen / own: unbiased at temperature 1, and never below 0 as the mean of -log r
+    may be. Schulman (2020), Approximating KL divergence.
+    """
+    ratio = frozen.astype(float) - own
+    with np.errstate(over="ignore", invalid="ignore"):  # of a game that was lost
+        return float((np.expm1(ratio) - ratio).mean())
 
 
 def leave_one_out(rewards: Float[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:

@@ -88,13 +88,25 @@ class Model:
         Raises:
           ValueError: if the file is not the one that the model was made with, or the model came without its text.
         """
+        self.require_text()
         path = self.folder / f"{split}.npy"
-        if not path.exists():
-            raise ValueError(f"The model {self.name} was imported without its text: it writes, but cannot be trained.")
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != self.config["data"][split]["sha256"]:
             raise ValueError(f"{path} was altered: its SHA-256 is not that of config.json.")
         return np.load(io.BytesIO(data), allow_pickle=False).astype(np.int32)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether its text is there: that of an imported model is not."""
+        return all((self.folder / f"{split}.npy").exists() for split in ("train", "validation"))
+
+    def require_text(self) -> None:
+        """ValueError for a model that came without its text."""
+        if not self.has_text:
+            raise ValueError(
+                f"The model {self.name} was imported without its text: it writes, and can be evaluated on a text that "
+                "you give, but it cannot be trained, compared or left to play."
+            )
 
     def checkpoint(self, which: str = "best", parts: tuple[str, ...] | None = ("weights",)) -> Checkpoint:
         """The checkpoint `best`, `last` or `self-play`.

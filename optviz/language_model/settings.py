@@ -27,6 +27,7 @@ class TrainingSettings:
 
     Raises:
       ValueError: for a number out of its range, an unknown optimizer or schedule, or no learning rate.
+      TypeError: for an unknown hyperparameter where there is no learning rate.
     """
 
     optimizer: str = "adamw"
@@ -75,9 +76,12 @@ class TrainingSettings:
             raise ValueError(unknown_name("schedule", self.schedule, SCHEDULES))
         entry(self.optimizer)
         if "learning_rate" in _numbers_of(self.optimizer) and "learning_rate" not in self.hyperparameters:
+            optimizer(self.optimizer, **self.hyperparameters)  # an unknown name among them is told first
             raise ValueError(
-                f"{self.optimizer} needs a learning_rate among its hyperparameters: the catalogue's suits toy surfaces."
+                f"{self.optimizer} needs a learning_rate of its own, since the catalogue's suits toy surfaces: "
+                f"{self.optimizer}:learning_rate=0.001, for example."
             )
+        require_rates(self.hyperparameters)
 
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON data."""
@@ -187,6 +191,14 @@ def matrices_of_blocks(params: Any) -> Any:
 def _numbers_of(name: str) -> tuple[str, ...]:
     spec: OptimizerSpec = optimizer(name)
     return tuple(k for k, v in spec.hyperparameters.items() if jnp.ndim(v) == 0)
+
+
+def require_rates(hyperparameters: Mapping[str, Any]) -> None:
+    """ValueError for a learning rate below 0 or not finite: it would climb, or lose all, at the first step."""
+    for name, value in hyperparameters.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if name.endswith("learning_rate") and is_number and not 0 <= value < math.inf:
+            raise ValueError(f"{name} must be a finite number, at least 0, got {value!r}.")
 
 
 def _require_whole(settings: Any, least: int, *names: str) -> None:

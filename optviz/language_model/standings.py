@@ -23,6 +23,10 @@ so Student's distribution takes the place of the normal one.
 """
 
 
+COARSE = 10.0
+"""The largest factor between the best rate and its neighbours that were tried with which optimizers are ranked."""
+
+
 class Run(NamedTuple):
     """One training run, as far as a comparison keeps it."""
 
@@ -215,7 +219,7 @@ def sentences(standings: Sequence[Standing]) -> list[str]:
         for s in standings
         if s.is_on_edge and not s.num_diverged
     ]
-    return told
+    return told + [_coarse(s) for s in standings if s.resolution > COARSE]
 
 
 RULE = (
@@ -223,6 +227,13 @@ RULE = (
     "Student's test, one-sided, of the differences paired by seed. With modded-nanogpt's known deviation of 0.0013 "
     "from seed to seed this is its rule: difference * sqrt(seeds) >= 0.004."
 )
+
+
+def _coarse(standing: Standing) -> str:
+    return (
+        f"The rates of {standing.label} were tried too far apart to rank it: a neighbour of {standing.rate:g} is "
+        f"{standing.resolution:.3g} times higher or lower. Try more rates."
+    )
 
 
 def _winner(best: Standing) -> str:
@@ -244,7 +255,9 @@ def _beside(best: Standing, other: Standing) -> str:
     if seeds == 1:
         return f"{other.label} ends {above} above it; with one seed no difference can be called significant."
     verdict = "significant" if gap.is_significant else "not significant"
-    return f"{other.label} ends {above} above it{_between(gap.interval, seeds)}: {verdict}, {_told_chance(gap.chance)}."
+    # An interval of 95 % may leave out 0 where this stricter rule is not met: so the rule stands beside it.
+    rule = f"one-sided {_told_chance(gap.chance)}, where the rule asks for at most {CHANCE:g}"
+    return f"{other.label} ends {above} above it{_between(gap.interval, seeds)}: {verdict} ({rule})."
 
 
 def _told_chance(chance: float) -> str:

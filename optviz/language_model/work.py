@@ -22,12 +22,13 @@ from optviz.language_model import diversity, jobs
 from optviz.language_model.comparison import compare, with_steps
 from optviz.language_model.comparison_plan import Plan
 from optviz.language_model.comparison_runs import ComparisonProgress
-from optviz.language_model.curves import summary_writer
+from optviz.language_model.curves import summary_writer, told_divergence
 from optviz.language_model.events import add_event, finite, keep_events
 from optviz.language_model.jobs import Job
 from optviz.language_model.models import Model, open_model
 from optviz.language_model.reasoning.game import Options, play_game
 from optviz.language_model.self_play import SAVE_EVERY, play_model
+from optviz.language_model.settings import require_rates
 from optviz.language_model.training import Progress, train
 from surfaces.names import unknown_name
 
@@ -105,7 +106,7 @@ def _check_train(model: str, settings: Mapping[str, Any], models: str | Path | N
         raise ValueError(f"Training has no settings but those of the model and {TENSORBOARD}, got {unknown.pop()}.")
     if settings.get(TENSORBOARD):
         summary_writer()
-    _require_text(opened)
+    opened.require_text()
 
 
 def _train(desk: Desk) -> Ending:
@@ -122,7 +123,8 @@ def _train(desk: Desk) -> Ending:
     last = train(model, on_progress, lambda: desk.wish() != "go", tensorboard)
     if last.event == "paused":
         return Ending("left")
-    return Ending("finished", f"{last.reason[0].upper()}{last.reason[1:]}." if last.event == "stopped" else "")
+    stopped = f"{last.reason[0].upper()}{last.reason[1:]}." if last.event == "stopped" else ""
+    return Ending("finished", f"{stopped} {told_divergence(model.folder)}".strip())
 
 
 def _told(progress: Progress) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def _told(progress: Progress) -> dict[str, Any]:
 
 def _check_compare(model: str, settings: Mapping[str, Any], models: str | Path | None) -> None:
     opened = open_model(model, models)
-    _require_text(opened)
+    opened.require_text()
     _planned(opened, settings)
 
 
@@ -187,8 +189,8 @@ def _told_of_run(progress: ComparisonProgress) -> dict[str, Any]:
 
 def _check_diversity(model: str, settings: Mapping[str, Any], models: str | Path | None) -> None:
     opened, asked = open_model(model, models), _asked(settings)
-    _require_text(opened)
-    parse_optimizer(asked.optimizer)
+    opened.require_text()
+    require_rates(parse_optimizer(asked.optimizer).hyperparameters)
     # Only how many there are matters to the check.
     asked.settings.check(opened.transformer, np.empty(opened.config["data"]["train"]["tokens"], np.int8))
     opened.checkpoint(asked.which, ())
@@ -264,11 +266,6 @@ def _followed(desk: Desk, events: Iterator[Mapping[str, Any]], game: Any) -> End
     finally:
         game.close()
     return Ending("finished")
-
-
-def _require_text(model: Model) -> None:
-    if not (model.folder / "train.npy").exists():
-        raise ValueError(f"The model {model.name} was imported without its text: it writes, but cannot be trained.")
 
 
 class Kind(NamedTuple):

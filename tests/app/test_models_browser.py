@@ -292,7 +292,7 @@ def test_a_file_that_is_no_model_is_told(page, models, data, sentence):
     drop_second(opened, data, "../../x.zip")
     click(opened, "Import")
     sees(opened, sentence)
-    assert "x.zip is no model that optviz exported" in opened.evaluate("document.body.innerText")
+    assert "x.zip cannot be imported" in opened.evaluate("document.body.innerText")
     assert sorted(models.iterdir()) == before
 
 

@@ -174,7 +174,7 @@ def changed(old, **changes):
     return json.dumps({**json.loads(old), **changes}).encode()
 
 
-def refused(path, models, message="no model that optviz exported"):
+def refused(path, models, message="cannot be imported"):
     with pytest.raises(ValueError, match=message):
         lm.import_model(path, models=models)
     assert not models.exists() or not list(models.iterdir())
@@ -240,7 +240,7 @@ def test_an_encrypted_file_is_refused(files, tmp_path):
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"no zip", b"PK\x05\x06" + bytes(18), b"\x80\x04."])
 def test_what_is_no_archive_is_refused(tmp_path, data):
     (tmp_path / "x.zip").write_bytes(data)
-    refused(tmp_path / "x.zip", tmp_path / "models", r"x\.zip is no model that optviz exported")
+    refused(tmp_path / "x.zip", tmp_path / "models", r"x\.zip cannot be imported")
 
 
 def test_every_altered_byte_is_seen_or_means_nothing(exported, model, tmp_path):
@@ -271,7 +271,12 @@ def test_a_file_that_was_altered_and_packed_anew_is_refused(files, tmp_path, nam
 def test_a_truncated_file_is_refused(exported, tmp_path, share):
     data = exported.read_bytes()
     (tmp_path / "x.zip").write_bytes(data[: int(share * len(data))])
-    refused(tmp_path / "x.zip", tmp_path / "models")
+    refused(tmp_path / "x.zip", tmp_path / "models", "cannot be imported: it is damaged: copy or download it again")
+
+
+def test_weights_for_pytorch_are_told_from_a_model(files, tmp_path):
+    path = packed(tmp_path / "cats.pt", [("cats/data.pkl", b"x"), ("cats/version", b"3")])
+    refused(path, tmp_path / "models", "it has weights for PyTorch; what can be imported is the .zip")
 
 
 HUGE = {"width": 2**20, "feed_forward": 2**20, "vocabulary_size": 2**20}
@@ -317,7 +322,7 @@ HUGE = {"width": 2**20, "feed_forward": 2**20, "vocabulary_size": 2**20}
 )
 def test_a_hostile_part_is_refused(files, tmp_path, name, change, message):
     path = packed(tmp_path / "x.zip", sealed(files, **{name: change(files[name])}).items())
-    refused(path, tmp_path / "models", message or "no model that optviz exported")
+    refused(path, tmp_path / "models", message or "cannot be imported")
 
 
 @pytest.mark.parametrize(

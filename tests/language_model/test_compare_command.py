@@ -1,14 +1,17 @@
 """`optviz lm compare` from the user's side: what it prints, writes and refuses, and how it goes on."""
 
 import contextlib
+import io
 import itertools
 import json
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from optviz import lm_compare_command
 from optviz.cli import app
+from optviz.language_model.comparison_report import told_row
 
 SMALL = ("--preset", "shakespeare-cpu", "--width", 8, "--layers", 1, "--heads", 2, "--context", 8, "--batch-size", 2)
 ASKED = ("--optimizers", "adamw:b2=0.99,lion", "--budget", 3, "--seeds", 2, "--steps", 4, "--validations", 2)
@@ -49,6 +52,20 @@ def test_it_prints_the_table_the_answer_and_where_all_is(compared, home):
     assert f"Written to {home / 'out'}" in compared.output
     settings = json.loads((home / "out" / "results.json").read_text())["model"]["training"]
     assert (settings["steps"], settings["warmup_steps"]) == (4, 0)  # 100 of 2000 steps, in proportion
+
+
+def test_80_columns_are_enough_for_every_figure():
+    figures = dict.fromkeys(("loss", "loss_low", "loss_high", "seconds_per_step"), 1.23456)
+    figures |= {f"bits_per_byte{end}": 2.34567 for end in ("", "_low", "_high")}
+    row = {"optimizer": "adamw (b2 = 0.99)", "rate": 0.00316, "rate_on_edge": True, **figures}
+    row |= {"steps_to_target": 1234.0, "seconds_to_target": 1234.0, "reached_target": 5, "seeds": 5, "diverged": 0}
+    told, screen = told_row(row), Console(file=io.StringIO(), width=80)
+    heads = list(told)
+    for part in (heads[:4], heads[:1] + heads[4:]):
+        screen.print(lm_compare_command._table([told], part))
+    shown = screen.file.getvalue()
+    for word in (*heads, *list(told.values())[1:]):
+        assert word in shown, shown
 
 
 def test_the_same_again_makes_no_run_twice(compared, home):
@@ -95,7 +112,7 @@ def test_what_cannot_be_meant_ends_with_one_sentence_and_nothing_written(words, 
 def test_another_comparison_is_not_overwritten_unasked(compared, home):
     before = (home / "out" / "results.json").read_bytes()
     result = run(home, "compare", "cats", *ASKED, "--out", home / "out", "--seeds", 3)
-    assert result.exit_code == 2 and "holds a comparison with another seeds" in result.output
+    assert result.exit_code == 2 and "with other settings (seeds)" in result.output and "--overwrite" in result.output
     assert (home / "out" / "results.json").read_bytes() == before
 
 

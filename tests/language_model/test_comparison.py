@@ -134,7 +134,7 @@ def test_another_comparison_is_overwritten_only_if_asked_and_shares_its_runs(who
     comparison, out, _ = whole
     before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
     fewer = dataclasses.replace(PLANNED, seeds=1)
-    with pytest.raises(ValueError, match="holds a comparison with another seeds"):
+    with pytest.raises(ValueError, match=r"holds a comparison with other settings \(seeds\)"):
         compare(comparison.model, fewer, out)
     assert {path: path.read_bytes() for path in before} == before
     told = []
@@ -242,7 +242,10 @@ def test_the_interval_of_a_mean_is_students(values, mean, half):
         ((2.5, 2.61, 2.7), "b ends 0.4033 nats per token above it"),
         ((2.10, 2.21, 2.3), "not significant"),
         ((2.5, math.inf, 2.7), "b diverged with 1 of 3 seeds"),
-        ((2.45, 2.55, 2.65), ": significant, p < 0.0001"),  # the same gap with every seed
+        (
+            (2.45, 2.55, 2.65),
+            ": significant (one-sided p < 0.0001, where the rule asks for at most 0.001)",
+        ),  # the same gap with every seed
         ((2.1, 2.2, 2.3), "b ends 0.0000 nats per token above it [0.0000, 0.0000]"),
     ],
 )
@@ -269,6 +272,23 @@ def test_a_rate_at_the_end_of_its_range_is_told():
     assert (first.is_on_edge, inner.is_on_edge) == (True, False)
     assert (first.resolution, inner.resolution) == (pytest.approx(4), pytest.approx(4))
     assert "is an end of the range" in sentences([first])[1] and len(sentences([inner])) == 1
+
+
+def test_an_interval_without_0_and_a_stricter_rule_do_not_contradict_each_other():
+    told = sentences([standing("a", (2.0, 2.0, 2.0)), standing("b", (2.1, 2.11, 2.12))])[1]
+    assert "[0.0852, 0.1348] (95 % interval over 3 seeds): not significant (one-sided p = 0.0014, " in told
+    assert told.endswith("where the rule asks for at most 0.001).")
+
+
+@pytest.mark.parametrize(("budget", "is_coarse"), [(3, True), (8, False), (10, False)])
+@pytest.mark.parametrize("optimum", [1e-6, 3e-5, 3e-3, 0.7])
+def test_rates_too_far_apart_to_rank_are_told(budget, is_coarse, optimum):
+    tried = {}
+    while (rate := next_rate(tried, 1e-6, 10.0, budget)) is not None:
+        tried[rate] = abs(math.log(rate / optimum))
+    runs = [Run(rate, 0, (0, 10), (99.0, loss), (math.nan, 2.0), 0.01) for rate, loss in tried.items()]
+    told = sentences([standing("a", (2.0, 2.1), best_rate(tried), runs)])
+    assert any("tried too far apart to rank" in sentence for sentence in told) == is_coarse
 
 
 def test_the_first_optimizer_reaches_the_default_target_with_every_seed():
@@ -332,6 +352,7 @@ def test_two_of_one_name_are_told_apart_by_what_differs():
         ({"optimizers": ("adamm",)}, "Did you mean"),
         ({"optimizers": ("adamw", "adamw")}, "got adamw twice"),
         ({"optimizers": ("adamw:speed=1",)}, "Unknown hyperparameter 'speed'"),
+        ({"optimizers": ("adamw:learning_rate=-1",)}, "learning_rate must be a finite number, at least 0, got -1"),
         ({"budget": 2}, "budget must be a whole number, at least 3, got 2"),
         ({"budget": 31}, "budget is at most 30"),
         ({"seeds": 0}, "seeds must be a whole number, at least 1"),

@@ -13,6 +13,7 @@ from optviz.language_model.diversity import (
     Settings,
     Written,
     coherence,
+    divergence_of,
     diversity,
     leave_one_out,
     length,
@@ -125,8 +126,9 @@ def test_any_optimizer_plays(optimizer):
     ("settings", "message"),
     [
         (Settings(8, 8, 9), "8 \\+ 9 tokens"),
-        (Settings(1, 3, 4), "two texts"),
-        (Settings(8, 0, 4), "at least one token"),
+        (Settings(1, 3, 4), "texts must be at least 2, got 1"),
+        (Settings(8, 0, 4), "prompt_tokens must be at least 1, got 0"),
+        (Settings(8, 3, 0), "^new_tokens must be at least 1, got 0.$"),
         (Settings(8, 3, 4, temperature=0.0), "temperature"),
         (Settings(8, 3, 4, leash=-1.0), "leash"),
         (Settings(8, 3, 4, validate_every=0), "validate_every"),
@@ -135,6 +137,26 @@ def test_any_optimizer_plays(optimizer):
 def test_sizes_that_cannot_be_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         played(1, settings=settings)
+
+
+@pytest.mark.parametrize("context", [2, 3, 8, 32, 33, 56, 64, 1024])
+def test_the_usual_settings_fit_any_context_and_what_is_given_stays(context):
+    model = Transformer(16, width=8, layers=1, heads=2, feed_forward=16, context=context)
+    Settings.fitting(context).check(model, BOOK)
+    asked = Settings.fitting(context, prompt_tokens=1, texts=5)
+    asked.check(model, BOOK)
+    assert (asked.prompt_tokens, asked.texts) == (1, 5)
+    assert Settings.fitting(context, new_tokens=99).new_tokens == 99
+    assert Settings.fitting(1024) == Settings()
+
+
+def test_the_divergence_is_that_of_kullback_and_leibler_and_never_negative():
+    rng, own, frozen = np.random.default_rng(0), np.array([0.7, 0.2, 0.1]), np.array([0.4, 0.35, 0.25])
+    drawn = rng.choice(3, (300, 300), p=own)
+    exact = float((own * np.log(own / frozen)).sum())
+    assert divergence_of(np.log(own)[drawn], np.log(frozen)[drawn]) == pytest.approx(exact, rel=0.02)  # 90000 draws
+    assert all(divergence_of(np.log(own)[[[i]]], np.log(frozen)[[[i]]]) > 0 for i in range(3))
+    assert divergence_of(np.log(own)[drawn], np.log(own)[drawn]) == 0
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import json
+import math
 import os
 import shlex
 import signal
@@ -16,7 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from optviz import language_model as lm
-from optviz import lm_report
+from optviz import lm_report, lm_self_play_command
 from optviz.cli import app
 from optviz.terminal import visible
 
@@ -124,6 +125,64 @@ def test_self_play_saves_what_the_model_becomes(trained, tmp_path):
     assert again.exit_code == 0 and (folder / "self_play.csv").read_text().count("\n") == 3
 
 
+def test_self_play_fits_a_short_context_by_itself_and_tells_a_round_a_second(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(lm_self_play_command, "_SECONDS", math.inf)
+    result = trained("self-play", "diversity", "cats", "--rounds", 4, "--texts", 2)
+    assert result.exit_code == 0, result.output
+    rows = (tmp_path / "models" / "cats" / "self_play.csv").read_text().splitlines()
+    assert len(rows) == 5  # a head, and every round
+    assert [line.split(":")[0] for line in result.output.splitlines() if "reward" in line] == ["round 0", "round 3"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("self-play diversity cats --texts 0", "optviz: texts must be at least 2, got 0.\n"),
+        ("self-play diversity cats --new-tokens 0", "optviz: new_tokens must be at least 1, got 0.\n"),
+        ("self-play diversity cats --new-tokens 9", "more than the model's context of 8. Lower one of them.\n"),
+        ("self-play diversity cats --optimizer adam:learning_rate=-1", "a finite number, at least 0, got -1.0.\n"),
+        ("self-play verified --optimizer adam:learning_rate=-1", "a finite number, at least 0, got -1.0.\n"),
+        ("export cats nowhere/cats.zip", "There is no folder nowhere. Make it, or give another.\n"),
+        ("evaluate copy", "imported without its text. Give one: --book FILE.\n"),
+        ("train copy", "it cannot be trained, compared or left to play.\n"),
+        ("compare copy", "it cannot be trained, compared or left to play.\n"),
+    ],
+)
+def test_what_a_trained_or_an_imported_model_cannot_do_is_said(trained, words, sentence):
+    trained("export", "cats", "cats.zip")
+    trained("import", "cats.zip", "--name", "copy")
+    result = trained(*words.split())
+    assert result.exit_code == 2 and result.stderr.endswith(sentence) and result.stderr.count("\n") == 1
+    assert trained("evaluate", "copy", "--book", "cats.txt").exit_code == 0
+
+
+def test_a_file_is_replaced_by_an_export_only_if_asked(trained, tmp_path):
+    kept = tmp_path / "mine.zip"
+    kept.write_text("mine")
+    refused = trained("export", "cats", "mine.zip")
+    assert refused.exit_code == 2 and "--overwrite" in refused.stderr and kept.read_text() == "mine"
+    assert trained("export", "cats", "mine.zip", "--overwrite").exit_code == 0 and kept.read_bytes()[:2] == b"PK"
+
+
+def test_the_commands_that_are_told_can_be_pasted(command):
+    made = command("create", "my own model", "--book", "cats.txt", "--steps", 2, *SMALL)
+    told = made.output.split("Train it: optviz lm ")[1]
+    trained = command(*shlex.split(told))
+    assert trained.exit_code == 0
+    assert command(*shlex.split(trained.output.split("write: optviz lm ")[1])).exit_code == 0
+
+
+def test_the_list_breaks_no_usual_word_in_80_columns_and_tells_the_optimizer(command, tmp_path):
+    words = ["--book", "cats.txt", "--optimizer", "muon:learning_rate=0.02", *SMALL]
+    assert command("create", "shakespeare-deep", *words).exit_code == 0
+    known, _ = lm_report.told_models(tmp_path / "models")
+    screen = Console(file=io.StringIO(), width=80)
+    screen.print(lm_report.model_table(known * 2))
+    shown = screen.file.getvalue()
+    for word in ("shakespeare-deep", "tokenizer", "characters", "optimizer", "muon", "0/2000", "2 models"):
+        assert word in shown, shown
+
+
 VERIFIED = shlex.split(
     "self-play verified --rounds 3 --warm-up-steps 40 --width 4 --layers 1 --tasks 2 --exam-every 2 --leash 0.5 "
     "--optimizer adam:learning_rate=1e-3 --seed 1"
@@ -147,7 +206,16 @@ def test_verified_self_play_tells_warm_up_rounds_exams_and_gains_and_goes_on_whe
     *told, kept = whole.output.splitlines()
     assert kept == "Kept in whole"
     heads = ["warm-up step 20: loss", "warm-up step 40: loss", "exam after the warm-up: deduction"]
-    heads += ["round 0: new", "  P", "round 1: new", "  P", "exam after round 1: deduction", "round 2: new", "  P"]
+    heads += [
+        "A round tells",
+        "round 0: new",
+        "  P",
+        "round 1: new",
+        "  P",
+        "exam after round 1: deduction",
+        "round 2: new",
+        "  P",
+    ]
     heads += ["exam after self-play: deduction", "  deduction: ", "  abduction: ", "  induction: "]
     assert [line[: len(head)] for line, head in zip(told, heads, strict=True)] == heads
     assert all(line.count("[") == 3 for line in told if line.startswith("exam"))
@@ -167,7 +235,7 @@ def test_verified_self_play_tells_warm_up_rounds_exams_and_gains_and_goes_on_whe
         "warm-up step 20",
         "warm-up step 40",
         "exam after the warm-up",  # told again, since no round was played
-        "round 2",
+        lm_self_play_command._LEGEND,
     ]
     assert list(dict.fromkeys(itertools.chain(*pieces))) == list(dict.fromkeys(told))
 
@@ -185,6 +253,12 @@ def test_a_verified_game_with_other_options_or_in_a_folder_of_other_things_is_re
     foreign = command(*VERIFIED, "--out", ".")
     assert foreign.exit_code == 2 and "holds no game but" in foreign.stderr
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_that_diverged_says_so_at_its_end(command):
+    wild = ["--optimizer", "sgd:learning_rate=1e30", "--clip-norm", 0]
+    command("create", "cats", "--book", "cats.txt", "--steps", 3, *SMALL, *wild)
+    assert "It diverged: the validation loss was " in command("train", "cats").output
 
 
 @pytest.mark.parametrize("name", ["self-play controls", "self-play diversity", "train"])
@@ -223,6 +297,14 @@ def test_a_terminal_of_80_columns_shows_every_figure(monkeypatch):
         assert figure in shown, shown
 
 
+def test_the_bar_of_a_run_that_goes_on_begins_where_it_was_left(trained, tmp_path, monkeypatch):
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(lm_report, "console", screen)
+    with lm_report.watched(lm.open_model("cats", tmp_path / "models")):
+        pass
+    assert "3/3" in screen.file.getvalue() and "0/3" not in screen.file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -231,11 +313,13 @@ def test_a_terminal_of_80_columns_shows_every_figure(monkeypatch):
         ("create a --book none.txt", "No such file"),
         ("create a --book .", "is a folder"),
         ("create a --book cats.txt --optimizer adamw", "needs a learning_rate"),
+        ("create a --book cats.txt --optimizer adam:foo=1", "Unknown hyperparameter 'foo'"),
+        ("create a --book cats.txt --optimizer adam:learning_rate=-1", "learning_rate must be a finite number"),
         ("create a --book cats.txt --optimizer adamx:learning_rate=1", "adamx"),
         ("create a --book cats.txt --context 4000", "Take a longer text or a smaller context"),
         ("create a --book cats.txt --tokenizer words", "Unknown tokenizer"),
         ("create a --book cats.txt --preset big", "Unknown preset"),
-        ("import cats.txt", "is no model that optviz exported"),
+        ("import cats.txt", "cats.txt cannot be imported: it is no sound .zip"),
         ("self-play verified --rounds 0", "rounds must be a whole number, at least 1"),
         ("self-play verified --width 6", "width that its heads divide"),
         ("self-play verified --out cats.txt", "--out: cannot write to cats.txt"),

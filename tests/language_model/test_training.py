@@ -14,6 +14,7 @@ import pytest
 
 import optviz
 from optviz import language_model as lm
+from optviz.language_model.curves import told_divergence
 from optviz.language_model.locks import locked
 from optviz.language_model.models import checked_name
 from optviz.language_model.settings import Clipped, TrainingSettings, matrices_and_vectors, matrices_of_blocks
@@ -172,6 +173,16 @@ def test_it_stops_by_the_rule_that_was_fixed(tmp_path):
     assert lm.train(model).event == "stopped"
 
 
+@pytest.mark.parametrize(("rate", "diverges"), [(1e30, True), (0.0, False), (1e-3, False)])
+def test_a_run_that_diverged_says_so(tmp_path, rate, diverges):
+    wild = SETTINGS.replace(optimizer="sgd", hyperparameters={"learning_rate": rate}, steps=4)
+    model = created(tmp_path, settings=wild)
+    assert told_divergence(model.folder) == ""
+    assert lm.train(model).event == "finished"
+    told = told_divergence(model.folder)
+    assert told.startswith("It diverged: the validation loss was ") if diverges else told == ""
+
+
 def test_it_obeys_an_optimizer_that_says_stop_only_if_asked(tmp_path):
     class State:
         should_stop = True
@@ -247,7 +258,9 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian():
         ({"clip_norm": -1}, "clip_norm must be a number >= 0, got -1"),
         ({"schedule": "cosinus"}, "cosine"),
         ({"optimizer": "adamv"}, "Unknown optimizer .adamv."),
-        ({"hyperparameters": {}}, "adamw needs a learning_rate"),
+        ({"hyperparameters": {}}, "adamw needs a learning_rate .*: adamw:learning_rate=0.001, for example"),
+        ({"hyperparameters": {"learning_rate": -1}}, "learning_rate must be a finite number, at least 0, got -1"),
+        ({"hyperparameters": {"learning_rate": math.inf}}, "learning_rate must be a finite number"),
         ({"step": 3}, "steps"),
         ({"steps": 2**31}, r"steps must be below 2\*\*31, got 2147483648"),
         ({"seed": 2**32}, "seed must be below"),

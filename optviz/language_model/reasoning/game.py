@@ -26,6 +26,7 @@ from optviz.language_model.reasoning import play
 from optviz.language_model.reasoning.buffers import Buffers
 from optviz.language_model.reasoning.proposers import Proposal
 from optviz.language_model.reasoning.tasks import ALPHABET, KINDS, TEXT_LENGTH, Task
+from optviz.language_model.settings import require_rates
 from optviz.optimizers import load_state_dict, state_dict
 from surfaces.transformer import Transformer, Weights
 
@@ -69,7 +70,7 @@ class Options:
                 raise ValueError(f"{name} must be a whole number, at least {low}, got {value!r}.")
         if not isinstance(self.leash, int | float) or not 0 <= self.leash < float("inf"):
             raise ValueError(f"leash must be a number >= 0, got {self.leash!r}.")
-        parse_optimizer(self.optimizer)
+        require_rates(parse_optimizer(self.optimizer).hyperparameters)
         self.settings()
 
     def settings(self) -> play.Settings:

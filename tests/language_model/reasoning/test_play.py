@@ -1,6 +1,7 @@
 """The game: it runs with any optimizer, repeats from its seed, learns what it is paid for, and is examined honestly."""
 
 import itertools
+import math
 import random
 import types
 
@@ -222,7 +223,26 @@ def test_a_difference_on_the_same_tasks_is_paired():
     mean, (low, high) = difference(a, b)
     assert mean == pytest.approx(0.1)
     assert 0 < low < mean < high  # unpaired, the interval would hold 0
-    assert difference(a, a) == (0.0, (0.0, 0.0))
+
+
+@pytest.mark.parametrize("total", [1, 10, 100, 10_000])
+def test_no_difference_is_told_as_certain(total):
+    marks = np.arange(total) % 3 == 0
+    mean, (low, high) = difference(marks, marks)
+    assert mean == 0 and -1 <= low < 0 < high <= 1 and low == -high
+    assert high == pytest.approx(1.96 * math.sqrt(2) / total, rel=0.03) or total < 100
+    mean, (low, high) = difference(np.ones(total, bool), np.zeros(total, bool))
+    assert mean == 1 and low < 1 and high == 1
+
+
+def test_intervals_of_differences_hold_them_in_95_of_100_cases():
+    rng, held = np.random.default_rng(0), []
+    for _ in range(1000):
+        before = rng.random(100) < 0.03
+        after = np.where(rng.random(100) < 0.04, ~before, before)
+        low, high = difference(after, before)[1]
+        held.append(low <= 0.04 * (1 - 2 * 0.03) <= high)
+    assert 0.93 < np.mean(held) <= 1
 
 
 def test_a_task_survives_the_round_that_proposed_it(weights):
