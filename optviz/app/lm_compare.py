@@ -21,12 +21,18 @@ from optviz.optimizers import CATALOGUE
 
 FIRST = ["adamw", "lion", "muon"]
 FIELDS = (
-    Field("budget", _("Rates tried"), _("Learning rates tried for each optimizer, from 3 on.")),
-    Field("seeds", _("Seeds"), _("Runs that judge each optimizer at its best rate.")),
-    Field("steps", _("Steps"), _("Of a run; those of the model if empty.")),
-    Field("tuning_steps", _("Steps to try a rate"), _("As many as the others if empty.")),
-    Field("validations", _("Validations"), _("Of each judging run.")),
-    Field("target", _("Target"), _("A validation loss; what the first optimizer reaches if empty."), "number"),
+    Field("budget", _("Rates tried"), _("Learning rates tried for each optimizer, from 3 on."), low=3),
+    Field("seeds", _("Seeds"), _("Runs that judge each optimizer at its best rate."), low=1),
+    Field("steps", _("Steps"), _("Of a run; those of the model if empty."), low=1, is_optional=True),
+    Field("tuning_steps", _("Steps to try a rate"), _("As many as the others if empty."), low=1, is_optional=True),
+    Field("validations", _("Validations"), _("Of each judging run."), low=1),
+    Field(
+        "target",
+        _("Target"),
+        _("A validation loss; what the first optimizer reaches if empty."),
+        "number",
+        is_optional=True,
+    ),
 )
 STAGES = {"tuning": _("looks for its rate"), "judging": _("is judged")}
 PICTURES = {
@@ -71,6 +77,12 @@ class CompareTab(JobView):
         for place in (self.progress, self.folded):
             place.set_visibility(False)
 
+    def fill(self, settings: Mapping[str, Any]) -> None:
+        """Show with what the newest comparison was made."""
+        self.form.set({field.name: settings.get(field.name) for field in FIELDS if field.name in settings})
+        rivals = list(settings.get("optimizers", FIRST))
+        self.optimizers.set_options([*dict.fromkeys([*self.optimizers.options, *rivals])], value=rivals)
+
     def asked(self) -> dict[str, Any]:
         return {**self.form.given(), "optimizers": list(self.optimizers.value or ())}
 
@@ -79,6 +91,8 @@ class CompareTab(JobView):
         self.bar.show(job, known, bool(events))
         for place in (self.progress, self.folded):
             place.set_visibility(bool(events))
+        if self.told is None and job:
+            self.fill(job.settings)
         if (told := (job and job.id, job and job.status, len(events))) == self.told:
             return
         self.told = told
@@ -124,7 +138,8 @@ class CompareTab(JobView):
         rows = last["rows"]
         heads = [texts(_HEADINGS[name]) if name in _HEADINGS else name for name in rows[0]]
         figures = joined(
-            '<figure><a href="{0}" target="_blank"><img src="{0}" alt="{1}" loading="lazy"></a></figure>',
+            '<figure><a href="{0}" target="_blank"><img src="{0}" srcset="{0} 1.7x" alt="{1}" loading="lazy"></a>'
+            "</figure>",
             [(f"{address}/{name}", texts(title)) for name, title in PICTURES.items()],
         )
         links = [(f"{address}/{name}", name) for name in RESULTS]

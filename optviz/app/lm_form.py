@@ -21,6 +21,10 @@ class Field(NamedTuple):
     kind: str = "whole"
     """whole, number, flag, text, or choice of `options`."""
     options: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    is_optional: bool = False
+    """Whether a number may be left out."""
 
 
 class Form:
@@ -44,7 +48,7 @@ class Form:
             box = ui.input(label, value=value or "").props("spellcheck=false autocapitalize=off")
         else:
             box = ui.number(label, value=value, format=None).props("step=any")
-        box.props("outlined dense options-dense hide-bottom-space")
+        box.props("outlined dense options-dense hide-bottom-space stack-label")  # an empty one's label would be cut
         box._props.update({"hint": self.texts(field.hint), "hide-hint": True} if field.hint else {})
         return box
 
@@ -58,7 +62,7 @@ class Form:
         """What stands in the fields, by name.
 
         Raises:
-          ValueError: for a number that is not whole where it must be.
+          ValueError: for a number that is missing, out of its range, or not whole where it must be.
         """
         return {field.name: self._value(field) for field in self.fields}
 
@@ -70,17 +74,30 @@ class Form:
         value = self.boxes[field.name].value
         if field.kind == "text":
             return (value or "").strip() or None
-        if field.kind != "whole" or value is None:
+        if field.kind in ("flag", "choice"):
             return value
-        if value != int(value):
-            raise ValueError(self.texts("{field} must be a whole number.", field=self.texts(field.label)))
-        return int(value)
+        if value is not None:
+            return self._number(field, value)
+        if not field.is_optional:
+            raise ValueError(self.texts("{field} is empty: type a number.", field=self.texts(field.label)))
+        return None
+
+    def _number(self, field: Field, value: float) -> float:
+        label, (low, high) = self.texts(field.label), (field.low, field.high)
+        if field.kind == "whole" and value != int(value):
+            raise ValueError(self.texts("{field} must be a whole number.", field=label))
+        if high is not None and not (low or 0) <= value <= high:
+            raise ValueError(self.texts("{field} must be from {low} to {high}.", field=label, low=low or 0, high=high))
+        if low is not None and not value >= low:
+            raise ValueError(self.texts("{field} must be at least {low}.", field=label, low=low))
+        return int(value) if field.kind == "whole" else value
 
 
 class OptimizerBox:
     """The choice of an optimizer, its rate, and its other numbers as the command line takes them."""
 
     def __init__(self, texts: Texts, name: str, rate: float) -> None:
+        self.texts = texts
         self.rates = {entry.name: entry.learning_rate is not None for entry in CATALOGUE}
         with ui.element("div").classes("controls"):
             self.name = ui.select(
@@ -90,7 +107,7 @@ class OptimizerBox:
             self.others = ui.input(texts("Other hyperparameters: NAME=VALUE,NAME=VALUE"))
             self.others.style("flex: 1 1 320px").props("spellcheck=false autocapitalize=off")
             for box in (self.name, self.rate, self.others):
-                box.props("outlined dense options-dense")
+                box.props("outlined dense options-dense stack-label")
         self.name.on_value_change(lambda event: self.choose(event.value))
 
     def choose(self, name: str | None) -> None:
@@ -107,7 +124,9 @@ class OptimizerBox:
         self.others.value = ",".join(f"{key}={value}" for key, value in rest.items())
 
     def text(self) -> str:
-        """`NAME:KEY=VALUE,KEY=VALUE`, as the command line takes it."""
+        """`NAME:KEY=VALUE,KEY=VALUE`, as the command line takes it. ValueError without the rate that it needs."""
+        if self.rates.get(self.name.value or "") and self.rate.value is None:
+            raise ValueError(self.texts("{field} is empty: type a number.", field=self.texts("Learning rate")))
         rate = [] if self.rate.value is None else [f"learning_rate={float(self.rate.value)!r}"]
         others = (self.others.value or "").strip(" ,")
         return f"{self.name.value}:{','.join([*rate, *filter(None, [others])])}".removesuffix(":")

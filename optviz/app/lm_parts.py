@@ -1,4 +1,4 @@
-"""What the pages of language models share: curves, a place for a file, and the state of a job with its buttons."""
+"""What the pages of language models share: curves, and the state of a job with its buttons."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from optviz.app.library import REFUSALS, Library
 from optviz.app.lm_curves import Curve, events_of
 from optviz.app.shell import _, joined, write
 from optviz.app.texts import Texts
-from optviz.app.uploads import MAX_BYTES
 from optviz.language_model import cards, jobs, work
 from optviz.language_model.checkpoints import canonical
 from optviz.language_model.jobs import Job
@@ -49,7 +48,8 @@ class LineChart(ui.element, component=_STATIC / "line_chart.js"):
     def __init__(self, texts: Texts, title: str, lines: Sequence[Line], x: str, log: bool = False) -> None:
         super().__init__()
         self.texts, self.lines = texts, lines
-        self._props["title"], self._props["xLabel"], self._props["log"] = texts(title), texts(x), log
+        self._props["title"] = texts("{title}; logarithmic axis", title=texts(title)) if log else texts(title)
+        self._props["xLabel"], self._props["log"] = texts(x), log
         self._props["empty"] = texts("nothing yet")
         self._props["series"] = []
         self.show([Curve([], []) for _line in lines])
@@ -63,23 +63,6 @@ class LineChart(ui.element, component=_STATIC / "line_chart.js"):
         if series != self._props["series"]:
             self._props["series"] = series
             self.update()
-
-
-class FileDrop(ui.element, component=_STATIC / "file_drop.js"):
-    """A place to drop a file, which goes to `url`; what the route answers goes to `on_arrived`."""
-
-    def __init__(self, texts: Texts, url: str, accept: str, on_arrived: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self._props["url"], self._props["accept"], self._props["limit"] = url, accept, MAX_BYTES
-        self._props["texts"] = {
-            "choose": texts("Choose a file"),
-            "drop": texts("or drop it here ({limit} MB at most)", limit=MAX_BYTES // 10**6),
-            "stop": texts("Cancel"),
-            "sending": texts("Sending the file"),
-            "long": texts("This file is too long: at most {limit} MB.", limit=MAX_BYTES // 10**6),
-            "broken": texts("The connection broke off; send the file again."),
-        }
-        self.on("arrived", on_arrived)
 
 
 class JobBar:
@@ -208,6 +191,11 @@ class Button(TextElement):
         super().__init__(tag="button", text=label)
         self.classes("button strong" if strong else "button").props("type=button")
         self.on("click", lambda: on_click())
+
+
+def has_text(model: Model) -> bool:
+    """Whether the text of its book came with a model, which it can only then be trained on."""
+    return (model.folder / "train.npy").exists()
 
 
 def num_weights(model: Model) -> int:

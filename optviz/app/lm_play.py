@@ -37,14 +37,14 @@ from optviz.language_model.models import CHECKPOINTS, Model
 from optviz.terminal import visible
 
 FIELDS = (
-    Field("rounds", _("Rounds"), _("One step of the optimizer each.")),
-    Field("texts", _("Texts of a round")),
-    Field("prompt_tokens", _("Tokens of a prompt"), _("Of the book, from which each text goes on.")),
-    Field("new_tokens", _("Tokens of a text"), _("With the prompt at most the model's context.")),
-    Field("temperature", _("Temperature"), _("The higher, the bolder it writes."), "number"),
-    Field("leash", _("Leash"), _("Weight of the divergence from the model as it was."), "number"),
-    Field("validate_every", _("Rounds between validations")),
-    Field("seed", _("Seed"), _("Of prompts and texts.")),
+    Field("rounds", _("Rounds"), _("One step of the optimizer each."), low=1),
+    Field("texts", _("Texts of a round"), low=2),
+    Field("prompt_tokens", _("Tokens of a prompt"), _("Of the book, from which each text goes on."), low=1),
+    Field("new_tokens", _("Tokens of a text"), _("With the prompt at most the model's context."), low=1),
+    Field("temperature", _("Temperature"), _("The higher, the bolder it writes."), "number", low=0.01),
+    Field("leash", _("Leash"), _("Weight of the divergence from the model as it was."), "number", low=0),
+    Field("validate_every", _("Rounds between validations"), low=1),
+    Field("seed", _("Seed"), _("Of prompts and texts."), low=0),
 )
 PARTS = {
     "diversity": Line(_("diversity"), GREEN),
@@ -78,7 +78,8 @@ class PlayTab(JobView):
             self.optimizer = OptimizerBox(texts, "adam", 1e-4)
             with ui.element("div").classes("controls"):
                 self.which = which_box(texts)
-            self.form = Form(texts, FIELDS, {"rounds": _ROUNDS, **self.fitting()})
+            usual = dataclasses.asdict(diversity.Settings.fitting(self.model.transformer.context))
+            self.form = Form(texts, FIELDS, {"rounds": _ROUNDS, **usual})
         self.bar = JobBar(texts, self.shelf, _("Play"), self.start)
         self.figures = write(Markup())
         with ui.element("div").classes("charts") as self.charts:
@@ -95,12 +96,6 @@ class PlayTab(JobView):
             )
         self.samples = write(Markup())
         self.charts.set_visibility(False)
-
-    def fitting(self) -> dict[str, Any]:
-        """The usual settings, with texts that fit into the model's context."""
-        values, context = dataclasses.asdict(diversity.Settings()), self.model.transformer.context
-        prompt = min(values["prompt_tokens"], max(1, context // 4))
-        return {**values, "prompt_tokens": prompt, "new_tokens": min(values["new_tokens"], context - prompt)}
 
     def asked(self) -> dict[str, Any]:
         return {**self.form.given(), "optimizer": self.optimizer.text(), "which": self.which.value or "best"}

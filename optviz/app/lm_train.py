@@ -22,6 +22,7 @@ from optviz.app.lm_parts import (
     LineChart,
     duration,
     figure,
+    has_text,
     jobs_of,
     stats,
 )
@@ -78,7 +79,7 @@ class TrainTab(JobView):
     def __init__(self, texts: Texts, model: Model, shelf: Library) -> None:
         super().__init__(texts, model, shelf)
         self.model = model
-        self.curves = curves_of(model.folder)
+        self.curves, self.has_text = curves_of(model.folder), has_text(model)
 
     def build(self) -> None:
         texts = self.texts
@@ -90,7 +91,7 @@ class TrainTab(JobView):
             self.charts = [self.chart(chart) for chart in CHARTS]
         self.box = ui.expansion(texts("More curves")).props("dense").classes("w-full")
         with self.box, ui.element("div").classes("charts"):
-            self.more = [self.chart(chart) for chart in MORE]
+            self.more = [(chart, self.chart(chart)) for chart in MORE if _is_drawn(chart, self.model)]
         self.show_charts(False)
 
     def asked(self) -> dict[str, Any]:
@@ -108,13 +109,16 @@ class TrainTab(JobView):
     def show(self, found: Seen) -> None:
         self.bar.show(found.job, found.known, found.told is not None)
         self.show_charts(bool(found.steps or found.curves["validation_loss"].x))
-        steps = self.model.settings.steps
+        texts, steps = self.texts, self.model.settings.steps
         if found.steps >= steps:
             self.bar.start.set_visibility(False)  # there is nothing left to train
+            self.bar.told.text = self.bar.told.text or texts("Finished. {sentence}", sentence="").strip()
+        elif not self.has_text:
+            self.bar.start.set_visibility(False)  # the head of the page says why
         self.tensorboard.set_visibility(self.bar.start.visible)
         self.progress.value = min(found.steps / steps, 1.0)
         self.figures.set_content(str(self.told(found)))
-        shown = [*zip(CHARTS, self.charts, strict=True), *(zip(MORE, self.more, strict=True) if self.box.value else ())]
+        shown = [*zip(CHARTS, self.charts, strict=True), *(self.more if self.box.value else ())]
         for chart, element in shown:
             element.show([found.curves[column] for column in chart.lines])
 
@@ -125,9 +129,11 @@ class TrainTab(JobView):
         tables = {name: self.curves.validation if name in _OF_VALIDATION else self.curves.steps for name in columns}
         curves = {name: table.curve(name) for name, table in tables.items()}
         last = {name: table.last(name) for name, table in tables.items()}
-        rows = self.curves.steps.steps
+        rows, judged = self.curves.steps.steps, self.curves.validation.steps  # rows may be 10 steps apart
         told = events[-1] if events and job and job.status == "running" else None
-        steps = max(int(rows[-1]) + 1 if rows else 0, int(told["step"]) if told else 0)
+        steps = max(
+            int(rows[-1]) + 1 if rows else 0, int(judged[-1]) if judged else 0, int(told["step"]) if told else 0
+        )
         return Seen(job, known, told, curves, last, steps)
 
     def told(self, seen: Seen) -> Markup:
@@ -148,3 +154,8 @@ class TrainTab(JobView):
         if seen.job and seen.job.settings.get(work.TENSORBOARD):
             pairs.append(("TensorBoard", f"{self.model.name}/{work.TENSORBOARD}"))
         return stats(pairs)
+
+
+def _is_drawn(chart: Chart, model: Model) -> bool:
+    """Whether the training of a model yields what a chart shows: the sharpness is measured only if asked for."""
+    return "sharpness" not in chart.lines or model.settings.sharpness

@@ -10,9 +10,10 @@ from markupsafe import Markup
 from nicegui import background_tasks, ui
 
 from optviz.app import chores
+from optviz.app.file_drop import FileDrop
 from optviz.app.library import REFUSALS, Library
 from optviz.app.lm_form import Field, Form
-from optviz.app.lm_parts import Button, FileDrop, figure, problem, table
+from optviz.app.lm_parts import Button, figure, problem, table
 from optviz.app.shell import _, write
 from optviz.app.texts import Texts
 from optviz.app.work import Busy, Gone
@@ -27,12 +28,33 @@ MAX_LENGTH = 5000
 """Tokens that are written for a page at a time."""
 MAX_PROMPT = 10_000
 SAMPLING = (
-    Field("length", _("Length"), _("Tokens to write, 5000 at most.")),
-    Field("temperature", _("Temperature"), _("0.1 to 2: the higher, the bolder; 0: the likeliest token."), "number"),
-    Field("top_k", _("Top-k"), _("Draws from so many of the likeliest tokens; 0: from all.")),
-    Field("top_p", _("Top-p"), _("Draws from the likeliest that together have this probability."), "number"),
-    Field("repetition_penalty", _("Repetition penalty"), _("Above 1: rather tokens not had before."), "number"),
-    Field("seed", _("Seed"), _("The same seed writes the same text.")),
+    Field("length", _("Length"), _("Tokens to write, 5000 at most."), low=1, high=MAX_LENGTH),
+    Field(
+        "temperature",
+        _("Temperature"),
+        _("0.1 to 2: the higher, the bolder; 0: the likeliest token."),
+        "number",
+        low=0,
+        high=2,
+    ),
+    Field("top_k", _("Top-k"), _("Draws from so many of the likeliest tokens; 0: from all."), low=0),
+    Field(
+        "top_p",
+        _("Top-p"),
+        _("Draws from the likeliest that together have this probability."),
+        "number",
+        low=0.001,
+        high=1,
+    ),
+    Field(
+        "repetition_penalty",
+        _("Repetition penalty"),
+        _("Above 1: rather tokens not had before."),
+        "number",
+        low=1,
+        high=10,
+    ),
+    Field("seed", _("Seed"), _("The same seed writes the same text."), low=0),
 )
 
 
@@ -42,7 +64,6 @@ class WriteTab:
     def __init__(self, texts: Texts, model: Model, shelf: Library) -> None:
         self.texts, self.model, self.shelf = texts, model, shelf
         self.stop, self.is_writing = threading.Event(), False
-        self.sent: dict[str, Any] = {}
 
     def build(self) -> None:
         texts, defaults = self.texts, generation.Sampling()
@@ -69,7 +90,7 @@ class WriteTab:
                 texts("The loss on the whole text, with 95 % intervals. Bits per byte compare between tokenizers."),
             )
         )
-        FileDrop(texts, "/api/lm/book", ".txt,text/plain", self.arrived)
+        self.place = FileDrop(texts, self.shelf.uploads, "/api/lm/book", ".txt,text/plain", self.evaluate)
         with ui.element("div").classes("controls"):
             self.judge = Button(texts("Judge its own validation part"), self.evaluate)
             self.judged = ui.label().classes("job-state").props('role="status"')
@@ -92,8 +113,6 @@ class WriteTab:
         self.problem.text = ""
         try:
             sampling = generation.Sampling(**self.form.given())
-            if sampling.length > MAX_LENGTH:
-                raise ValueError(self.texts("A page writes {most} tokens at most.", most=MAX_LENGTH))
         except (ValueError, TypeError) as error:
             self.problem.text = str(error)
             return
@@ -147,27 +166,20 @@ class WriteTab:
         markup = Markup('<pre class="written"><span class="lead">{}</span>{}</pre>')
         self.text.set_content(str(markup.format(visible(prompt), visible(text))))
 
-    async def arrived(self, event: Any) -> None:
-        """A text has come: judge it."""
-        self.sent = event.args if isinstance(event.args, dict) else {}
-        await self.evaluate()
-
     async def evaluate(self) -> None:
         """Tell how well the model knows the text that was sent, or its own validation part."""
-        texts, sent = self.texts, self.sent
-        self.sent, self.problem.text = {}, ""
-        self.judged.text = texts("The text is read.")
+        texts, title = self.texts, self.place.title
+        self.problem.text, self.judged.text = "", texts("The text is read.")
         try:
-            book = self.shelf.uploads.path(str(sent["id"])) if sent else None
-            title = str(sent.get("title", ""))[:100]
-            arguments = (self.model.name, str(self.which.value), book, title, self.shelf.models)
-            result = await self.shelf.chore(chores.evaluate, *arguments)
+            with self.place.lent() as book:
+                self.place.forget()  # the next look is at the validation part again
+                arguments = (self.model.name, str(self.which.value), book, title, self.shelf.models)
+                result = await self.shelf.chore(chores.evaluate, *arguments)
         except REFUSALS as error:
             self.problem.text = str(error)
             return
         finally:
             self.judged.text = ""
-            self.shelf.uploads.discard(str(sent.get("id")))
         self.verdict.set_content(str(_verdict(texts, title or texts("its own validation part"), result)))
 
 

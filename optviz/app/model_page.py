@@ -11,13 +11,13 @@ from optviz.app import library
 from optviz.app.library import Library
 from optviz.app.lm_compare import CompareTab
 from optviz.app.lm_files import FilesTab
-from optviz.app.lm_parts import num_weights, require_installed
+from optviz.app.lm_parts import has_text, num_weights, require_installed
 from optviz.app.lm_play import PlayTab
 from optviz.app.lm_train import TrainTab
 from optviz.app.lm_write import WriteTab
-from optviz.app.shell import _, frame, write
+from optviz.app.shell import _, frame, texts_of, write
 from optviz.app.texts import Texts
-from optviz.language_model.models import Model, open_model
+from optviz.language_model.models import Model, model_names, open_model
 
 TABS = {
     "train": (_("Train"), TrainTab),
@@ -38,7 +38,9 @@ async def model_page(request: Request, name: str, shelf: Library) -> None:
     try:
         model = await run_in_threadpool(open_model, name, shelf.models)
     except ValueError as error:
-        raise HTTPException(404, str(error)) from None
+        is_there = name in model_names(shelf.models)
+        unknown = texts_of(request)(_("There is no model of this name."))
+        raise HTTPException(404, str(error) if is_there else unknown) from None
     first = request.query_params.get("tab", "")
     with frame(request, model.name) as texts:
         _heading(texts, model)
@@ -48,14 +50,18 @@ async def model_page(request: Request, name: str, shelf: Library) -> None:
 def _heading(texts: Texts, model: Model) -> None:
     about, sizes = model.config["about"], model.transformer
     sentence = texts(
-        "Weights: {weights}. Layers: {layers}, width: {width}, context: {context}, tokenizer: {kind}. Book: {book}.",
+        "Weights: {weights}. Layers: {layers}, width: {width}, context: {context}, tokenizer: {kind}. "
+        "Optimizer: {optimizer}. Book: {book}.",
         weights=f"{num_weights(model):,}",
         layers=sizes.layers,
         width=sizes.width,
         context=sizes.context,
         kind=about.get("tokenizer", "–"),
+        optimizer=model.settings.optimizer,
         book=about.get("title", "–"),
     )
+    if not has_text(model):
+        sentence += " " + texts("It was imported without the text of its book: it writes, but cannot be trained here.")
     write(
         Markup('<p><a href="/models">← {}</a></p><h1>{}</h1><p class="lead">{}</p>').format(
             texts("Language models"), model.name, sentence

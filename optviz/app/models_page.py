@@ -12,9 +12,10 @@ from nicegui import ui
 from starlette.concurrency import run_in_threadpool
 
 from optviz.app import chores, library
+from optviz.app.file_drop import FileDrop
 from optviz.app.library import REFUSALS, Library
 from optviz.app.lm_create import CreateForm
-from optviz.app.lm_parts import KINDS, Button, FileDrop, figure, num_weights, problem, require_installed, state_of
+from optviz.app.lm_parts import KINDS, Button, figure, num_weights, problem, require_installed, state_of
 from optviz.app.shell import _, frame, joined, write
 from optviz.app.texts import Texts
 from optviz.language_model import cards, jobs
@@ -27,6 +28,7 @@ HEADINGS = (
     _("name"),
     _("book"),
     _("tokenizer"),
+    _("optimizer"),
     _("weights"),
     _("steps"),
     _("validation loss"),
@@ -70,7 +72,6 @@ class _Models:
     def __init__(self, texts: Texts, shelf: Library) -> None:
         self.texts, self.shelf = texts, shelf
         self.shown: Any = None
-        self.sent: dict[str, Any] = {}
 
     def build(self) -> None:
         texts = self.texts
@@ -100,7 +101,8 @@ class _Models:
                 texts("A .zip that was exported by optviz elsewhere. Every part is checked before anything is kept."),
             )
         )
-        FileDrop(texts, "/api/lm/model", ".zip,application/zip", self.arrived)
+        files = self.shelf.uploads
+        self.place = FileDrop(texts, files, "/api/lm/model", ".zip,application/zip", self.arrived, self.changed)
         self.arrival = ui.label().classes("tags").props('role="status"')
         with ui.element("div").classes("controls") as self.waiting:
             self.name = ui.input(texts("Name here (that in the file if empty)")).props("outlined dense")
@@ -109,25 +111,27 @@ class _Models:
         self.waiting.set_visibility(False)
         self.problem = problem()
 
-    def arrived(self, event: Any) -> None:
+    def changed(self) -> None:
+        """A file is on its way, or was given up."""
+        self.arrival.text = self.problem.text = ""
+        self.waiting.set_visibility(False)
+
+    async def arrived(self) -> None:
         """A file has come; it waits until it is imported."""
-        self.sent = event.args if isinstance(event.args, dict) else {}
-        title = str(self.sent.get("title", ""))[:100]
-        self.arrival.text, self.problem.text = self.texts("{file} has arrived.", file=title), ""
+        self.arrival.text, self.problem.text = self.texts("{file} has arrived.", file=self.place.title), ""
         self.waiting.set_visibility(True)
 
     async def take_in(self) -> None:
         """Make a model of the file that came."""
-        shelf, file_id = self.shelf, str(self.sent.get("id"))
+        shelf, name = self.shelf, (self.name.value or "").strip() or None
         self.arrival.text = self.texts("The file is checked.")
         try:
-            path = shelf.uploads.path(file_id)
-            title, name = str(self.sent.get("title", "")), (self.name.value or "").strip() or None
-            made = await shelf.chore(chores.take_in, path, title, name, shelf.models)
+            with self.place.lent() as path:
+                made = await shelf.chore(chores.take_in, path, self.place.title, name, shelf.models)
         except REFUSALS as error:
             self.problem.text, self.arrival.text = str(error), ""
             return
-        shelf.uploads.discard(file_id)
+        self.place.forget()
         ui.navigate.to(model_link(made))
 
     async def look(self) -> None:
@@ -149,7 +153,7 @@ class _Models:
         rows = []
         for model in list_models(self.shelf.models):
             about, known = model.config["about"], cards.figures(model)
-            told = (str(about.get("title", "–")), str(about.get("tokenizer", "–")))
+            told = (str(about.get("title", "–")), str(about.get("tokenizer", "–")), model.settings.optimizer)
             numbers = (figure(known[name]) for name in ("validation_loss", "bits_per_byte"))
             steps = f"{known['steps']:,} / {model.settings.steps:,}"
             rows.append((model.name, *told, f"{num_weights(model):,}", steps, *numbers))
@@ -161,8 +165,8 @@ class _Models:
         if not rows:
             return Markup("<p class=lead>{}</p>").format(texts("There are no models yet; the form below makes one."))
         body = joined(
-            '<tr><td><a href="{}">{}</a></td><td>{}</td><td>{}</td><td class=number>{}</td><td class=number>{}</td>'
-            "<td class=number>{}</td><td class=number>{}</td></tr>",
+            '<tr><td><a href="{}">{}</a></td><td>{}</td><td>{}</td><td>{}</td><td class=number>{}</td>'
+            "<td class=number>{}</td><td class=number>{}</td><td class=number>{}</td></tr>",
             [(model_link(row[0]), *row) for row in rows],
         )
         heads = joined("<th>{}</th>", [texts(heading) for heading in HEADINGS])

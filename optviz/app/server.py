@@ -25,6 +25,7 @@ from optviz.app import (
     glossary_page,
     guide_page,
     lm_api,
+    missing_page,
     model_page,
     models_page,
     playground_page,
@@ -72,6 +73,7 @@ def add_pages(workers: Workers, shelf: Library | None = None) -> None:
     def _verified(request: Request) -> None:
         verified_page.verified_page(request, models)
 
+    core.app.exception_handler(404)(missing_page.missing_page)
     ui.page("/")(playground_page.playground_page)
     ui.page("/surface")(playground_page.own_surface_page)
     ui.page("/catalogue")(catalogue_page.list_page)

@@ -35,14 +35,14 @@ from optviz.language_model.reasoning.exam import Share
 from optviz.language_model.reasoning.game import AFTER, BEFORE, ROUNDS, WARM_UP, Options
 
 FIELDS = (
-    Field("warm_up_steps", _("Warm-up steps"), _("Of supervised learning before the game.")),
-    Field("rounds", _("Rounds"), _("One step of the optimizer each.")),
-    Field("width", _("Width"), _("Numbers for each token, a multiple of 4.")),
-    Field("layers", _("Layers"), _("Blocks of attention and network.")),
-    Field("tasks", _("Tasks of an exam"), _("Of each kind; more make the interval narrower.")),
-    Field("exam_every", _("Rounds between exams")),
-    Field("leash", _("Leash"), _("Weight of the divergence from the model after the warm-up."), "number"),
-    Field("seed", _("Seed"), _("Of warm-up and play.")),
+    Field("warm_up_steps", _("Warm-up steps"), _("Of supervised learning before the game."), low=1),
+    Field("rounds", _("Rounds"), _("One step of the optimizer each."), low=1),
+    Field("width", _("Width"), _("Numbers for each token, a multiple of 4."), low=4),
+    Field("layers", _("Layers"), _("Blocks of attention and network."), low=1),
+    Field("tasks", _("Tasks of an exam"), _("Of each kind; more make the interval narrower."), low=2),
+    Field("exam_every", _("Rounds between exams"), low=1),
+    Field("leash", _("Leash"), _("Weight of the divergence from the model after the warm-up."), "number", low=0),
+    Field("seed", _("Seed"), _("Of warm-up and play."), low=0),
 )
 KINDS = {
     "deduction": Line(_("deduction"), BLUE, points=True),

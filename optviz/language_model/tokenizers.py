@@ -122,7 +122,7 @@ class Characters:
         if (found < 0).any():
             raise ValueError(
                 f"The model knows {self.size} characters, those of its book; {text[int(found.argmin())]!r} is not one "
-                "of them. Leave it out, or train a model with --tokenizer bpe, which reads everything."
+                "of them. Leave it out, or train a model with the tokenizer bpe, which reads everything."
             )
         return found
 

@@ -43,6 +43,11 @@ def models(tmp_path_factory):
         time.sleep(0.1)
 
 
+def shelved(models):
+    """What lies in the folder of models beside the app's own folders."""
+    return sorted(path for path in models.iterdir() if not path.name.startswith("."))
+
+
 def made(folder, name, **training):
     return lm.create_from_book(
         name, BOOK, "shakespeare-cpu", sizes=SIZES, training={**TRAINING, **training}, models=folder
@@ -117,6 +122,7 @@ def choose(page, label, option):
 def drop(page, data, name, place=".file-drop"):
     """Drop a file on a place, as a mouse does it."""
     encoded = base64.b64encode(data).decode()
+    page.wait_for(f"[...document.querySelectorAll('{place}')].some(e => e.offsetParent)")
     page.evaluate(
         f"(() => {{ const bytes = Uint8Array.from(atob('{encoded}'), c => c.charCodeAt(0));"
         f"const transfer = new DataTransfer(); transfer.items.add(new File([bytes], {json.dumps(name)}));"
@@ -216,7 +222,7 @@ def test_text_streams_and_stops(page):
     opened.wait_for("[...document.querySelectorAll('button')].some(b => b.innerText === 'Write' && b.offsetParent)")
     fill(opened, "Temperature", "7")
     click(opened, "Write")
-    sees(opened, "temperature must be")
+    sees(opened, "Temperature must be")
 
 
 def test_self_play_shows_its_reward_its_cost_and_its_texts(page):
@@ -287,13 +293,13 @@ def hostile_zip():
     ("data", "sentence"), [(b"no zip", "no sound .zip"), (hostile_zip(), "which no exported model")]
 )
 def test_a_file_that_is_no_model_is_told(page, models, data, sentence):
-    before = sorted(models.iterdir())
+    before = shelved(models)
     opened = page()
     drop_second(opened, data, "../../x.zip")
     click(opened, "Import")
     sees(opened, sentence)
     assert "x.zip cannot be imported" in opened.evaluate("document.body.innerText")
-    assert sorted(models.iterdir()) == before
+    assert shelved(models) == before
 
 
 @pytest.mark.parametrize(
@@ -305,14 +311,33 @@ def test_a_file_that_is_no_book_is_told(page, data, sentence):
     sees(opened, sentence)
 
 
+@pytest.mark.parametrize("size", [0, 200_000_001])
+def test_no_model_is_made_while_the_chosen_book_is_not_there(page, models, size):
+    before = shelved(models)
+    opened = page()
+    opened.wait_for("!!document.querySelector('.file-drop')")
+    opened.evaluate(
+        f"(() => {{ const file = new File([''], 'x.txt'); if ({size}) Object.defineProperty(file, 'size', "
+        f"{{value: {size}}}); const event = new Event('drop', {{cancelable: true}});"
+        "event.dataTransfer = {files: [file]}; document.querySelector('.file-drop').dispatchEvent(event); })()"
+    )
+    sees(opened, "at most 200 MB." if size else "The book x is empty")
+    fill(opened, "Name of the model", "trap")
+    click(opened, "Create the model")
+    sees(opened, "send it again, or remove it" if size else "The book x is empty")
+    assert shelved(models) == before
+    click(opened, "Remove the book")
+    opened.wait_for("!/at most 200 MB\\.|is empty/.test(document.body.innerText)")
+
+
 def test_a_bad_name_is_told_and_nothing_is_made(page, models):
-    before = sorted(models.iterdir())
+    before = shelved(models)
     opened = page()
     for name in ("../evil", "con", ".hidden", " "):
         fill(opened, "Name of the model", name)
         click(opened, "Create the model")
         sees(opened, f"Windows reserves; got {name.strip()!r}")
-    assert sorted(models.iterdir()) == before
+    assert shelved(models) == before
 
 
 def test_a_file_that_is_too_long_is_not_even_sent(page):
@@ -349,6 +374,32 @@ def test_no_page_is_wider_than_the_window_or_asks_another_machine(page, server, 
         time.sleep(0.3)
         assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert [url for url in opened.requests if not url.startswith((server.url, "data:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("path", ["/models", "/models/model/trained?tab=write", "/models/model/trained?tab=compare"])
+def test_no_field_stands_alone_below_the_others(page, path):
+    opened = page(path)
+    opened.wait_for("document.querySelectorAll('.fields').length > 0")
+    if path == "/models":
+        for title in ("Sizes and tokenizer", "Training"):
+            open_box(opened, title)
+    rows = opened.evaluate(
+        "[...document.querySelectorAll('.fields')].filter(e => e.offsetParent).map(e => [...e.children]"
+        ".map(c => c.offsetTop)).map(tops => tops.filter(top => top === tops.at(-1)).length)"
+    )
+    assert rows and min(rows) > 1
+
+
+def test_a_table_too_wide_for_a_phone_has_a_low_head_and_a_shadow_where_it_goes_on(page):
+    opened = page()
+    opened.size(390, 844, mobile=True)
+    sees(opened, "My models")
+    head, is_wider, shadow = opened.evaluate(
+        "(() => { const box = document.querySelector('.scroll'); return [box.querySelector('thead').offsetHeight, "
+        "box.scrollWidth > box.clientWidth, getComputedStyle(box).backgroundAttachment]; })()"
+    )
+    assert head < 50
+    assert is_wider and "scroll" in shadow
 
 
 def test_every_control_of_a_page_has_a_name(page):

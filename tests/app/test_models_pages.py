@@ -35,6 +35,7 @@ BOOK = lm.decode_book(b"the cat sat on the mat and the dog sat on the cat.\n" * 
 SIZES = {"width": 16, "layers": 1, "heads": 2, "context": 16}
 TRAINING = {"steps": 12, "batch_size": 2, "warmup_steps": 2, "validate_every": 6, "save_every": 6}
 RIVALS = {"optimizers": ["adamw:learning_rate=0.01", "lion:learning_rate=0.001"], "seeds": 1, "validations": 2}
+RATE = {"learning_rate": 0.001}
 GAME = {"rounds": 2, "texts": 4, "prompt_tokens": 4, "new_tokens": 8}
 
 
@@ -110,6 +111,26 @@ def test_a_name_that_is_no_model_is_not_found(models, name):
     visit(ask)
 
 
+@pytest.mark.parametrize("path", ["/models/nobody", "/models/model/nobody", "/nowhere", "/catalogue/optimizer/nobody"])
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_what_is_not_found_is_told_in_the_visitors_language_with_the_menu_and_the_way_back(models, path, language):
+    texts = Texts(language)
+    back, title = ("/models", "Language models") if path.startswith("/models") else ("/", "Playground")
+
+    async def look(user):
+        user.http_client.cookies.set("optviz-language", language)
+        answer = await user.http_client.get(path)
+        assert answer.status_code == 404
+        page = answer.text.encode().decode("unicode_escape", "replace") if "\\u" in answer.text else answer.text
+        assert texts("Not found") in page and texts(title) in page and texts("Glossary") in page
+        assert f'href=\\"{back}\\"' in page or f'href="{back}"' in page
+        assert "HTTPException" not in page
+        if path.startswith("/models/model/"):
+            assert texts("There is no model of this name.") in page
+
+    visit(look)
+
+
 def test_what_a_book_is_called_is_never_markup(models):
     made(models)
 
@@ -181,6 +202,63 @@ def test_the_curves_of_a_trained_model_are_drawn(models):
     visit(sees("/models/model/one"), look)
 
 
+@pytest.mark.parametrize("sharpness", [False, True])
+def test_a_model_trained_elsewhere_is_finished_and_has_only_charts_of_what_was_measured(models, sharpness):
+    lm.train(
+        lm.create_from_book("one", BOOK, sizes=SIZES, training={**TRAINING, "sharpness": sharpness}, models=models)
+    )
+
+    async def look(user):
+        charts = [e._props["title"] for e in user.client.elements.values() if type(e).__name__ == "LineChart"]
+        assert any(title.startswith("Sharpness") for title in charts) == sharpness
+        logarithmic = [title for title in charts if "logarithmic" in title]
+        assert [title.split()[0] for title in logarithmic] == ["Gradient,", "Update"]
+
+    visit(sees("/models/model/one", "Finished."), look)
+
+
+def test_a_model_without_its_text_says_so_and_does_not_offer_to_train(models, tmp_path):
+    lm.export_model(_trained(models), tmp_path / "one.zip")
+    lm.import_model(tmp_path / "one.zip", "two", models)
+
+    async def look(user):
+        assert "cannot be trained here" in text_of(user)
+        assert not [
+            e for e in user.client.elements.values() if isinstance(e, Button) and e.text == "Train" and e.visible
+        ]
+
+    visit(sees("/models/model/two", "Finished."), look)
+    visit(sees("/models/model/one", "Finished."), lacks("cannot be trained here"))
+
+
+def _trained(models):
+    model = made(models)
+    lm.train(model)
+    return model
+
+
+def test_the_optimizer_stands_in_the_list_of_models_and_at_the_head_of_a_model(models):
+    lm.create_from_book(
+        "one", BOOK, sizes=SIZES, training={"optimizer": "lion", "hyperparameters": RATE}, models=models
+    )
+    visit(sees("/models", "<td>lion</td>"), sees("/models/model/one", "Optimizer: lion."))
+
+
+def test_a_comparison_stands_below_the_settings_that_it_was_made_with(models):
+    from optviz.language_model import work
+
+    made(models)
+    work.ask("compare", "one", {**RIVALS, "budget": 3}, models)
+
+    async def look(user):
+        boxes = {e._props.get("label"): e for e in user.client.elements.values()}
+        assert [boxes[label].value for label in ("Rates tried", "Seeds", "Validations")] == [3, 1, 2]
+        rivals = next(e for label, e in boxes.items() if str(label).startswith("Optimizers;"))
+        assert rivals.value == RIVALS["optimizers"]
+
+    visit(sees("/models/model/one?tab=compare", "Starts in a moment."), look)
+
+
 def test_a_second_visitor_waits_for_the_first_and_sees_it(models):
     for name in ("one", "two"):
         made(models, name)
@@ -212,15 +290,55 @@ def test_text_is_written_and_an_impossible_setting_is_a_sentence(models):
     visit(
         *(sees("/models/model/one?tab=write", "Weights"), number("Length", 9000), clicks("Write")),
         *(
-            told("at most"),
+            told("Length must be from 1 to 5000."),
             number("Length", 20),
             number("Temperature", 9),
             clicks("Write"),
-            told("temperature must be"),
+            told("Temperature must be"),
         ),
         *(number("Temperature", 0.8), clicks("Write"), read),
         *(clicks("Judge its own validation part"), told("perplexity")),
     )
+
+
+@pytest.mark.parametrize(
+    ("tab", "label", "value", "button", "sentence"),
+    [
+        ("write", "Length", None, "Write", "Length is empty"),
+        ("write", "Top-k", 1.5, "Write", "Top-k must be a whole number"),
+        ("compare", "Rates tried", 2, "Compare", "Rates tried must be at least 3."),
+        ("compare", "Seeds", None, "Compare", "Seeds is empty"),
+        ("play", "Texts of a round", 1, "Play", "Texts of a round must be at least 2."),
+        ("play", "Learning rate", None, "Play", "Learning rate is empty"),
+    ],
+)
+def test_a_number_that_is_missing_or_out_of_range_is_told_by_the_label_of_its_field(
+    models, tab, label, value, button, sentence
+):
+    lm.train(made(models))
+
+    async def fill(user):
+        box = next(e for e in user.client.elements.values() if e._props.get("label") == label and e.visible)
+        with user.client:
+            box.value = value
+
+    shown = {"write": "Temperature", "compare": "Rates tried", "play": "Texts of a round"}[tab]
+    visit(sees(f"/models/model/one?tab={tab}", shown), fill, clicks(button), told(sentence))
+    assert jobs.list_jobs(models) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "sentence"),
+    [("Layers", 0, "Layers must be at least 1."), ("Width", 130, "The heads must divide the width: 130 / 4")],
+)
+def test_a_size_that_cannot_be_is_told_in_the_words_of_the_form(models, label, value, sentence):
+    async def fill(user):
+        box = next(e for e in user.client.elements.values() if e._props.get("label") == label)
+        with user.client:
+            box.value = value
+
+    visit(sees("/models", "Layers"), fill, clicks("Create the model"), told(sentence))
+    assert not models.exists() or lm.list_models(models) == []
 
 
 def test_self_play_shows_reward_cost_and_texts(models):

@@ -34,9 +34,14 @@ export default {
     stop() {
       this.request?.abort();
     },
+    empty() {
+      this.stop();
+      this.sentence = "";
+    },
     send(file) {
       if (!file) return;
       this.stop();
+      this.$emit("begun");
       this.sentence = file.size > this.limit ? this.texts.long : "";
       if (this.sentence) return;
       const request = new XMLHttpRequest();
@@ -45,7 +50,10 @@ export default {
       request.upload.onprogress = ({ loaded, total }) => (this.share = total ? loaded / total : 0);
       request.onload = () => this.answered(request);
       request.onerror = () => this.end(request, this.texts.broken);
-      request.onabort = () => this.end(request, "");
+      request.onabort = () => {
+        this.end(request, "");
+        this.$emit("stopped");
+      };
       request.open("POST", this.url);
       request.setRequestHeader("Content-Type", "application/octet-stream");
       request.setRequestHeader("X-File-Name", encodeURIComponent(file.name).slice(0, 1000));

@@ -100,8 +100,8 @@ def proposed(kind: Kind, text: str, program: str = "") -> Task | Refusal:
     if kind != "induction":
         program, _, text = text.partition(":")
     inputs = tuple(text.split(","))
-    if len(inputs) != (NUM_PAIRS if kind == "induction" else 1):
-        return Refusal(f"{kind} has {len(inputs)} inputs", True)
+    if len(inputs) != (needed := NUM_PAIRS if kind == "induction" else 1):
+        return Refusal(f"{kind} needs {needed} input{'s' * (needed > 1)}, not {len(inputs)}", True)
     return make_task(kind, program, inputs)
 
 
