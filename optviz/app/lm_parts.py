@@ -193,11 +193,6 @@ class Button(TextElement):
         self.on("click", lambda: on_click())
 
 
-def has_text(model: Model) -> bool:
-    """Whether the text of its book came with a model, which it can only then be trained on."""
-    return (model.folder / "train.npy").exists()
-
-
 def num_weights(model: Model) -> int:
     """As `cards.num_weights`, traced once for the same sizes: pages ask every second."""
     sizes = canonical(model.config["model"])

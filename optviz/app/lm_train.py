@@ -22,7 +22,6 @@ from optviz.app.lm_parts import (
     LineChart,
     duration,
     figure,
-    has_text,
     jobs_of,
     stats,
 )
@@ -79,7 +78,7 @@ class TrainTab(JobView):
     def __init__(self, texts: Texts, model: Model, shelf: Library) -> None:
         super().__init__(texts, model, shelf)
         self.model = model
-        self.curves, self.has_text = curves_of(model.folder), has_text(model)
+        self.curves, self.has_text = curves_of(model.folder), model.has_text
 
     def build(self) -> None:
         texts = self.texts

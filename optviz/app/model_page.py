@@ -11,7 +11,7 @@ from optviz.app import library
 from optviz.app.library import Library
 from optviz.app.lm_compare import CompareTab
 from optviz.app.lm_files import FilesTab
-from optviz.app.lm_parts import has_text, num_weights, require_installed
+from optviz.app.lm_parts import num_weights, require_installed
 from optviz.app.lm_play import PlayTab
 from optviz.app.lm_train import TrainTab
 from optviz.app.lm_write import WriteTab
@@ -60,7 +60,7 @@ def _heading(texts: Texts, model: Model) -> None:
         optimizer=model.settings.optimizer,
         book=about.get("title", "–"),
     )
-    if not has_text(model):
+    if not model.has_text:
         sentence += " " + texts("It was imported without the text of its book: it writes, but cannot be trained here.")
     write(
         Markup('<p><a href="/models">← {}</a></p><h1>{}</h1><p class="lead">{}</p>').format(

@@ -45,17 +45,10 @@ def made(models, name="one"):
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    """The folder of models; nothing starts a process, chores are done at once."""
-
-    async def chore(self, do, *args):
-        return await asyncio.to_thread(do, *args)
-
-    monkeypatch.setenv("OPTVIZ_TEST_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr(Library, "employ", lambda self: None)
-    monkeypatch.setattr(Library, "chore", chore)
+    """The folder of models."""
     lm_curves.curves_of.cache_clear()
     lm_curves.events_of.cache_clear()
-    return tmp_path / "models"
+    return visiting.work_at_once(tmp_path, monkeypatch)
 
 
 def clicks(label, kind=Button):

@@ -14,7 +14,6 @@ pytest.importorskip("safetensors", reason="the extra `lm` is not installed")
 from nicegui import ui
 
 from optviz.app.file_drop import FileDrop
-from optviz.app.library import Library
 from optviz.app.lm_parts import Button
 from optviz.language_model.models import list_models
 from tests.app import visiting
@@ -27,15 +26,8 @@ CREATE, REMOVE = "Create the model", "Remove the book"
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    """The folder of models; chores are done at once, and create small models."""
-
-    async def chore(self, do, *args):
-        return await asyncio.to_thread(do, *args)
-
-    monkeypatch.setenv("OPTVIZ_TEST_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr(Library, "employ", lambda self: None)
-    monkeypatch.setattr(Library, "chore", chore)
-    return tmp_path / "models"
+    """The folder of models."""
+    return visiting.work_at_once(tmp_path, monkeypatch)
 
 
 def place_of(user, number=0):

@@ -3,6 +3,8 @@
 import asyncio
 import warnings
 
+from optviz.app.library import Library
+
 
 def visit(*steps, main):
     """Let a simulated user of the app in the file `main` do the `steps`, each a coroutine function of the user."""
@@ -16,6 +18,18 @@ def visit(*steps, main):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # NiceGUI's own, under Python's next version
         asyncio.run(run())
+
+
+def work_at_once(tmp_path, monkeypatch):
+    """The folder of models of the simulated app; nothing starts a process, and chores are done at once."""
+
+    async def chore(self, do, *args):
+        return await asyncio.to_thread(do, *args)
+
+    monkeypatch.setenv("OPTVIZ_TEST_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(Library, "employ", lambda self: None)
+    monkeypatch.setattr(Library, "chore", chore)
+    return tmp_path / "models"
 
 
 def sees(path, *sentences, language="en", retries=3):

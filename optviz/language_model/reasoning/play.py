@@ -29,20 +29,19 @@ from optviz.language_model.reasoning.buffers import Buffers
 from optviz.language_model.reasoning.language import Refusal, count_operations
 from optviz.language_model.reasoning.proposers import Proposal, Proposer, propose
 from optviz.language_model.reasoning.rewards import advantages, proposal_reward, solution_reward
-from optviz.language_model.reasoning.tasks import ALPHABET, KINDS, TEXT_LENGTH, Kind, Task, judge, random_task, request
+from optviz.language_model.reasoning.tasks import KINDS, Kind, Task, judge, random_task, request
 from optviz.optimizers import OptimizerSpec, optimizer, schedules
 from surfaces.transformer import Transformer, Weights
 
 _WARM_UP_BLOCK = 20
 _SOLVED_PER_PROPOSED = 3
-_MODEL = Transformer(len(ALPHABET), width=64, layers=2, heads=4, feed_forward=256, context=TEXT_LENGTH)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """The model and the sizes of a game; numbers of texts are for each kind and round."""
 
-    model: Transformer = _MODEL
+    model: Transformer
     num_operations: int = 2
     """Operations of the programs in the warm-up, at most; an exam asks for one more."""
     warm_up_batch: int = 96
