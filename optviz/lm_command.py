@@ -86,12 +86,16 @@ def create(
 @app.command()
 def train(
     name: Name,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps in all, with the schedule of so many. Default: as it was created.")
+    ] = None,
     tensorboard: Annotated[Path | None, typer.Option(help="Write curves for TensorBoard into this folder.")] = None,
     models: Models = None,
 ) -> None:
     """Train a model to its last step, from where it stands. Ctrl-C pauses: the same command goes on."""
     with one_sentence(REFUSALS), needing("lm"), interruptible() as is_asked:
         model = lm.open_model(name, models)
+        model = model if steps is None else lm.lengthen(model, steps)
         with lm_report.watched(model) as on_progress:
             last = lm.train(model, on_progress, is_asked, tensorboard)
     if last.event == "paused":

@@ -94,6 +94,9 @@ def verified(
     layers: Annotated[int, typer.Option(help="Layers of the model.")] = Options.layers,
     tasks: Annotated[int, typer.Option(help="Tasks of each kind in the exam.")] = Options.tasks,
     exam_every: Annotated[int, typer.Option(help="Rounds between two exams.")] = Options.exam_every,
+    proposer: Annotated[
+        str, typer.Option(help="Of the tasks: the model itself, a frozen copy or random.")
+    ] = Options.proposer,
     leash: Annotated[float, typer.Option(help="Weight of the divergence from the warm-up.")] = Options.leash,
     seed: Annotated[int, typer.Option(help="Of warm-up and play.")] = Options.seed,
 ) -> None:
@@ -101,7 +104,7 @@ def verified(
 
     A supervised warm-up comes first; the exam, sat now and then, has tasks with one operation more.
 
-    Ctrl-C pauses; the same command goes on.
+    Ctrl-C pauses; the same command goes on, and with more --rounds a finished game does.
     """
     with one_sentence(REFUSALS), needing("lm"), interruptible() as is_asked:
         options = Options(**fields_of(Options, locals()))

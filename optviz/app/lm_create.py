@@ -13,7 +13,7 @@ from optviz.app import chores
 from optviz.app.file_drop import FileDrop
 from optviz.app.library import REFUSALS, Library
 from optviz.app.lm_form import Field, Form, OptimizerBox
-from optviz.app.lm_parts import Button, problem
+from optviz.app.lm_parts import Button, grouped, problem
 from optviz.app.shell import _, write
 from optviz.app.texts import Texts
 from optviz.arguments import parse_spec
@@ -218,7 +218,7 @@ def _found(texts: Texts, told: chores.BookTold) -> Markup:
     sentence = texts(
         "{title}: {characters} characters, {size}, read as {encoding}.",
         title=told.title,
-        characters=f"{told.num_characters:,}",
+        characters=grouped(told.num_characters),
         size=_size(texts, told.num_bytes),
         encoding=told.encoding,
     )

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from optviz.app import chores, lm_curves
 from optviz.app.library import REFUSALS, Library
-from optviz.app.lm_parts import Button, duration, figure, num_weights, problem, table
+from optviz.app.lm_parts import Button, duration, figure, grouped, num_weights, problem, table
 from optviz.app.shell import _, write
 from optviz.app.texts import Texts
 from optviz.language_model import cards, jobs
@@ -74,11 +74,11 @@ class FilesTab:
         """The figures as a table."""
         texts, data = self.texts, self.model.config["data"]
         rows = [
-            (texts("weights"), f"{num_weights(self.model):,}"),
-            (texts("tokens to learn from"), f"{data['train']['tokens']:,}"),
-            (texts("tokens held out"), f"{data['validation']['tokens']:,}"),
-            (texts("steps"), f"{found['steps']:,}"),
-            (texts("best step"), "–" if found["best_step"] is None else f"{found['best_step']:,}"),
+            (texts("weights"), grouped(num_weights(self.model))),
+            (texts("tokens to learn from"), grouped(data["train"]["tokens"])),
+            (texts("tokens held out"), grouped(data["validation"]["tokens"])),
+            (texts("steps"), grouped(found["steps"])),
+            (texts("best step"), "–" if found["best_step"] is None else grouped(found["best_step"])),
             (texts("validation loss"), figure(found["validation_loss"])),
             (texts("bits per byte"), figure(found["bits_per_byte"])),
             (texts("time"), duration(texts, found["seconds"])),

@@ -214,11 +214,16 @@ def stats(pairs: Sequence[tuple[str, str]]) -> Markup:
     return Markup('<dl class="stats">{}</dl>').format(joined("<div><dt>{}</dt><dd>{}</dd></div>", list(pairs)))
 
 
+def grouped(number: float) -> str:
+    """A whole number with narrow spaces between thousands, which no language takes for a fraction."""
+    return f"{number:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
 def figure(value: float | None, digits: int = 4) -> str:
     """A number to be read; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    return grouped(value) if abs(value) >= 1000 else f"{value:.{digits}g}"
 
 
 def duration(texts: Texts, seconds: float | None) -> str:

@@ -24,6 +24,7 @@ from optviz.app.lm_parts import (
     Line,
     LineChart,
     figure,
+    grouped,
     jobs_of,
     stats,
 )
@@ -129,7 +130,7 @@ class PlayTab(JobView):
         last, rounds = events[-1], job.settings.get("rounds", _ROUNDS)
         cost = f"{judged[-1][1] - judged[0][1]:+.4f}" if judged else "–"
         pairs = [
-            (texts("rounds"), texts("{done} of {all}", done=f"{last['at'][0] + 1:,}", all=f"{rounds:,}")),
+            (texts("rounds"), texts("{done} of {all}", done=grouped(last["at"][0] + 1), all=grouped(rounds))),
             (texts("reward"), figure(last["reward"])),
             (texts("validation loss"), figure(judged[-1][1] if judged else None)),
             (texts("its change"), cost),

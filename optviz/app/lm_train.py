@@ -10,6 +10,7 @@ from nicegui import ui
 
 from optviz.app.library import Library
 from optviz.app.lm_curves import Curve, curves_of
+from optviz.app.lm_form import Field, Form
 from optviz.app.lm_parts import (
     BLUE,
     GREEN,
@@ -22,6 +23,7 @@ from optviz.app.lm_parts import (
     LineChart,
     duration,
     figure,
+    grouped,
     jobs_of,
     stats,
 )
@@ -29,7 +31,7 @@ from optviz.app.shell import _, write
 from optviz.app.texts import Texts
 from optviz.language_model import work
 from optviz.language_model.jobs import Job
-from optviz.language_model.models import Model
+from optviz.language_model.models import Model, open_model
 
 
 class Chart(NamedTuple):
@@ -56,6 +58,15 @@ MORE = (
     Chart(_("Update to weights, ratio of L2 norms"), {"update_to_weight": Line(_("ratio"), VIOLET)}, log=True),
     Chart(_("Sharpness, largest eigenvalue of the Hessian"), {"sharpness": Line(_("sharpness"), RED, points=True)}),
 )
+FIELDS = (
+    Field(
+        work.STEPS,
+        _("Steps"),
+        _("In all; with more, a finished model goes on, on the schedule of so many."),
+        low=1,
+    ),
+    Field(work.TENSORBOARD, _("Write curves for TensorBoard too"), kind="flag"),
+)
 _OF_VALIDATION = ("validation_loss", "bits_per_byte", "sharpness")
 
 
@@ -68,6 +79,7 @@ class Seen(NamedTuple):
     curves: dict[str, Curve]
     last: dict[str, float | None]
     steps: int
+    all_steps: int
 
 
 class TrainTab(JobView):
@@ -83,7 +95,8 @@ class TrainTab(JobView):
     def build(self) -> None:
         texts = self.texts
         self.bar = JobBar(texts, self.shelf, _("Train"), self.start)
-        self.tensorboard = ui.checkbox(texts("Write curves for TensorBoard too"))
+        with ui.element("div").classes("w-full") as self.choices:
+            self.form = Form(texts, FIELDS, {work.STEPS: self.model.settings.steps})
         self.progress = ui.linear_progress(0.0, show_value=False).props(f'aria-label="{texts("Progress")}"')
         self.figures = write(Markup())
         with ui.element("div").classes("charts") as self.shown:
@@ -94,7 +107,8 @@ class TrainTab(JobView):
         self.show_charts(False)
 
     def asked(self) -> dict[str, Any]:
-        return {work.TENSORBOARD: True} if self.tensorboard.value else {}
+        usual = {work.STEPS: open_model(self._name, self.shelf.models).settings.steps, work.TENSORBOARD: False}
+        return {name: value for name, value in self.form.values().items() if value != usual[name]}
 
     def show_charts(self, is_shown: bool) -> None:
         """Show the charts, which are there only if there is something to draw."""
@@ -108,14 +122,14 @@ class TrainTab(JobView):
     def show(self, found: Seen) -> None:
         self.bar.show(found.job, found.known, found.told is not None)
         self.show_charts(bool(found.steps or found.curves["validation_loss"].x))
-        texts, steps = self.texts, self.model.settings.steps
-        if found.steps >= steps:
-            self.bar.start.set_visibility(False)  # there is nothing left to train
-            self.bar.told.text = self.bar.told.text or texts("Finished. {sentence}", sentence="").strip()
-        elif not self.has_text:
+        if not self.has_text:
             self.bar.start.set_visibility(False)  # the head of the page says why
-        self.tensorboard.set_visibility(self.bar.start.visible)
-        self.progress.value = min(found.steps / steps, 1.0)
+        self.choices.set_visibility(self.bar.start.visible)
+        if found.steps >= found.all_steps:
+            self.bar.told.text = self.bar.told.text or self.texts("Finished. {sentence}", sentence="").strip()
+            is_longer = (self.form.boxes[work.STEPS].value or 0) > found.steps
+            self.bar.start.set_visibility(self.bar.start.visible and is_longer)
+        self.progress.value = min(found.steps / found.all_steps, 1.0)
         self.figures.set_content(str(self.told(found)))
         shown = [*zip(CHARTS, self.charts, strict=True), *(self.more if self.box.value else ())]
         for chart, element in shown:
@@ -133,12 +147,12 @@ class TrainTab(JobView):
         steps = max(
             int(rows[-1]) + 1 if rows else 0, int(judged[-1]) if judged else 0, int(told["step"]) if told else 0
         )
-        return Seen(job, known, told, curves, last, steps)
+        return Seen(job, known, told, curves, last, steps, open_model(self._name, self.shelf.models).settings.steps)
 
     def told(self, seen: Seen) -> Markup:
         """The figures of this moment."""
         texts, told = self.texts, seen.told or {}
-        steps = texts("{done} of {all}", done=f"{seen.steps:,}", all=f"{self.model.settings.steps:,}")
+        steps = texts("{done} of {all}", done=grouped(seen.steps), all=grouped(seen.all_steps))
         pairs = [
             (texts("steps"), steps),
             (texts("loss"), figure(seen.last["loss"])),

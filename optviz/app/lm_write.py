@@ -13,7 +13,7 @@ from optviz.app import chores
 from optviz.app.file_drop import FileDrop
 from optviz.app.library import REFUSALS, Library
 from optviz.app.lm_form import Field, Form
-from optviz.app.lm_parts import Button, figure, problem, table
+from optviz.app.lm_parts import Button, figure, grouped, problem, table
 from optviz.app.shell import _, write
 from optviz.app.texts import Texts
 from optviz.app.work import Busy, Gone
@@ -201,5 +201,7 @@ def _verdict(texts: Texts, title: str, result: Evaluation) -> Markup:
         (texts("bits per byte"), figure(result.bits_per_byte), *map(figure, result.bits_per_byte_interval)),
         (texts("perplexity"), figure(result.perplexity), *map(figure, result.perplexity_interval)),
     )
-    tokens = texts("{tokens} tokens, {bytes} bytes.", tokens=f"{result.num_predicted:,}", bytes=f"{result.num_bytes:,}")
+    tokens = texts(
+        "{tokens} tokens, {bytes} bytes.", tokens=grouped(result.num_predicted), bytes=grouped(result.num_bytes)
+    )
     return Markup("<p><b>{}</b> {}</p>{}").format(title, tokens, table(("", "", texts("from"), texts("to")), rows))

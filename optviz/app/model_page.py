@@ -11,7 +11,7 @@ from optviz.app import library
 from optviz.app.library import Library
 from optviz.app.lm_compare import CompareTab
 from optviz.app.lm_files import FilesTab
-from optviz.app.lm_parts import num_weights, require_installed
+from optviz.app.lm_parts import grouped, num_weights, require_installed
 from optviz.app.lm_play import PlayTab
 from optviz.app.lm_train import TrainTab
 from optviz.app.lm_write import WriteTab
@@ -52,7 +52,7 @@ def _heading(texts: Texts, model: Model) -> None:
     sentence = texts(
         "Weights: {weights}. Layers: {layers}, width: {width}, context: {context}, tokenizer: {kind}. "
         "Optimizer: {optimizer}. Book: {book}.",
-        weights=f"{num_weights(model):,}",
+        weights=grouped(num_weights(model)),
         layers=sizes.layers,
         width=sizes.width,
         context=sizes.context,

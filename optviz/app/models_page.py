@@ -15,7 +15,7 @@ from optviz.app import chores, library
 from optviz.app.file_drop import FileDrop
 from optviz.app.library import REFUSALS, Library
 from optviz.app.lm_create import CreateForm
-from optviz.app.lm_parts import KINDS, Button, figure, num_weights, problem, require_installed, state_of
+from optviz.app.lm_parts import KINDS, Button, figure, grouped, num_weights, problem, require_installed, state_of
 from optviz.app.shell import _, frame, joined, write
 from optviz.app.texts import Texts
 from optviz.language_model import cards, jobs
@@ -155,8 +155,8 @@ class _Models:
             about, known = model.config["about"], cards.figures(model)
             told = (str(about.get("title", "–")), str(about.get("tokenizer", "–")), model.settings.optimizer)
             numbers = (figure(known[name]) for name in ("validation_loss", "bits_per_byte"))
-            steps = f"{known['steps']:,} / {model.settings.steps:,}"
-            rows.append((model.name, *told, f"{num_weights(model):,}", steps, *numbers))
+            steps = f"{grouped(known['steps'])} / {grouped(model.settings.steps)}"
+            rows.append((model.name, *told, grouped(num_weights(model)), steps, *numbers))
         return rows, jobs.list_jobs(self.shelf.models)
 
     def model_table(self, rows: Sequence[tuple[Any, ...]]) -> Markup:

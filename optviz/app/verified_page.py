@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from nicegui import ui
 
 from optviz.app import library
 from optviz.app.library import Library
-from optviz.app.lm_curves import Curve, thinned
+from optviz.app.lm_curves import Curve, events_of, thinned
 from optviz.app.lm_form import Field, Form, OptimizerBox
 from optviz.app.lm_parts import (
     BLUE,
@@ -25,18 +26,21 @@ from optviz.app.lm_parts import (
     Line,
     LineChart,
     figure,
+    grouped,
     require_installed,
     stats,
     table,
 )
 from optviz.app.shell import _, frame, write
+from optviz.language_model import jobs
 from optviz.language_model.jobs import Job
 from optviz.language_model.reasoning.exam import Share
 from optviz.language_model.reasoning.game import AFTER, BEFORE, ROUNDS, WARM_UP, Options
+from optviz.language_model.reasoning.proposers import PROPOSERS
 
 FIELDS = (
     Field("warm_up_steps", _("Warm-up steps"), _("Of supervised learning before the game."), low=1),
-    Field("rounds", _("Rounds"), _("One step of the optimizer each."), low=1),
+    Field("rounds", _("Rounds"), _("One step of the optimizer each; a longer game goes on from a shorter one."), low=1),
     Field("width", _("Width"), _("Numbers for each token, a multiple of 4."), low=4),
     Field("layers", _("Layers"), _("Blocks of attention and network."), low=1),
     Field("tasks", _("Tasks of an exam"), _("Of each kind; more make the interval narrower."), low=2),
@@ -44,6 +48,11 @@ FIELDS = (
     Field("leash", _("Leash"), _("Weight of the divergence from the model after the warm-up."), "number", low=0),
     Field("seed", _("Seed"), _("Of warm-up and play."), low=0),
 )
+NAMES = {
+    "itself": _("the model itself"),
+    "frozen": _("a frozen copy, only solving learns"),
+    "random": _("chance, only solving learns"),
+}
 KINDS = {
     "deduction": Line(_("deduction"), BLUE, points=True),
     "abduction": Line(_("abduction"), RED, points=True),
@@ -53,6 +62,7 @@ SOLVING = {f"{kind}/solving": line._replace(points=False) for kind, line in KIND
 PROPOSING = {f"{kind}/proposing": line._replace(points=False) for kind, line in KINDS.items()}
 RATES = {"valid": Line(_("valid"), VIOLET), "new": Line(_("new"), ORANGE)}
 _LOOK = 1.0
+_SHOWN_GAMES = 20
 
 
 def verified_page(request: Request, shelf: Library) -> None:
@@ -79,8 +89,18 @@ def verified_page(request: Request, shelf: Library) -> None:
             require_installed(texts)
 
 
+class Seen(NamedTuple):
+    """What was read from the disk in one look."""
+
+    job: Job | None
+    known: list[Job]
+    events: list[Event]
+    ended: list[tuple[Options, Event]]
+    """The latest games that were played to their end, and what that told."""
+
+
 class _Game(JobView):
-    """What one visitor sees of the latest game."""
+    """What one visitor sees of the latest game, and of those before."""
 
     kind = "verified"
 
@@ -89,6 +109,9 @@ class _Game(JobView):
         with ui.expansion(texts("Settings")).props("dense").classes("w-full"):
             self.optimizer = OptimizerBox(texts, "adam", 3e-4)
             self.form = Form(texts, FIELDS, {field.name: getattr(defaults, field.name) for field in FIELDS})
+        names = {name: texts(NAMES[name]) for name in PROPOSERS}
+        self.proposer = ui.select(names, value=defaults.proposer, label=texts("Who proposes"))
+        self.proposer.props("outlined dense options-dense").style("max-width: 360px")
         self.bar = JobBar(texts, self.shelf, _("Play"), self.start)
         self.figures = write(Markup())
         self.exam = write(Markup())
@@ -99,14 +122,15 @@ class _Game(JobView):
             self.rates = LineChart(texts, _("Proposals, share valid and new"), list(RATES.values()), _("round"))
             self.warm_up = LineChart(texts, _("Warm-up, loss"), [Line(_("nats per token"), BLUE)], _("step"))
         self.samples = write(Markup())
+        self.games = write(Markup())
         self.charts.set_visibility(False)
         ui.timer(_LOOK, self.look)
 
     def asked(self) -> dict[str, Any]:
-        return {**self.form.given(), "optimizer": self.optimizer.text()}
+        return {**self.form.given(), "optimizer": self.optimizer.text(), "proposer": self.proposer.value}
 
-    def show(self, found: tuple[Job | None, list[Job], list[Event]]) -> None:
-        job, known, events = found
+    def show(self, found: Seen) -> None:
+        job, known, events, ended = found
         self.bar.show(job, known, bool(events))
         self.charts.set_visibility(bool(events))
         parts = {part: [e for e in events if e["at"][0] == part] for part in (WARM_UP, BEFORE, ROUNDS, AFTER)}
@@ -117,9 +141,19 @@ class _Game(JobView):
         exams = [(_round_of(event, rounds), event["exam"]) for event in events if "exam" in event]
         self.marks.show([_shares(exams, kind) for kind in KINDS])
         self.tell(job, parts, exams)
+        self.games.set_content(str(self.game_table(ended)) if len(ended) > 1 else "")
 
-    def gather(self) -> tuple[Job | None, list[Job], list[Event]]:
-        return self.newest(self.own)
+    def gather(self) -> Seen:
+        job, known, events = self.newest(self.own)
+        return Seen(job, known, events, [game for each in known if (game := self.ended(each))][-_SHOWN_GAMES:])
+
+    def ended(self, job: Job) -> tuple[Options, Event] | None:
+        """What a game that was played to its end was told in advance, and what it told at last."""
+        if (job.kind, job.status) == (self.kind, "finished"):
+            with contextlib.suppress(ValueError, TypeError):  # of another release
+                options, events = Options(**job.settings), events_of(jobs.events_file(job.id, self.shelf.models)).read()
+                return (options, events[-1]) if events and "gain" in events[-1] else None
+        return None
 
     def own(self, known: Sequence[Job]) -> list[Job]:
         """The games, one that goes on last."""
@@ -137,8 +171,8 @@ class _Game(JobView):
         steps = parts[WARM_UP][-1]["at"][1] if parts[WARM_UP] else 0
         last = parts[ROUNDS][-1] if parts[ROUNDS] else {"at": [ROUNDS, -1], "figures": {}, "proposals": []}
         pairs = [
-            (texts("warm-up"), texts("{done} of {all}", done=f"{steps:,}", all=f"{options.warm_up_steps:,}")),
-            (texts("rounds"), texts("{done} of {all}", done=f"{last['at'][1] + 1:,}", all=f"{options.rounds:,}")),
+            (texts("warm-up"), texts("{done} of {all}", done=grouped(steps), all=grouped(options.warm_up_steps))),
+            (texts("rounds"), texts("{done} of {all}", done=grouped(last["at"][1] + 1), all=grouped(options.rounds))),
             (texts("valid proposals"), _percent(last["figures"].get("valid"))),
             (texts("tasks kept"), figure(last["figures"].get("kept"))),
         ]
@@ -154,13 +188,34 @@ class _Game(JobView):
         """Each kind before, now, and by how much it changed."""
         texts, rows = self.texts, []
         for kind, line in KINDS.items():
-            change = "–"
-            if kind in gain:
-                value, low, high = (f"{100 * number:+.1f}" for number in gain[kind])
-                change = texts("{value} points [{low}, {high}]", value=value, low=low, high=high)
+            change = self.change(gain[kind]) if kind in gain else "–"
             first, latest = (str(Share(*exam[kind])) for _at, exam in (exams[0], exams[-1]))
             rows.append((texts(line.name), first, latest, change))
         return table((texts("exam"), texts("after the warm-up"), texts("latest"), texts("change")), rows)
+
+    def game_table(self, ended: Sequence[tuple[Options, Event]]) -> Markup:
+        """The games side by side: what the exam gained in each, by kind."""
+        texts = self.texts
+        rows = [
+            (
+                texts(NAMES[options.proposer]),
+                options.optimizer,
+                grouped(options.warm_up_steps),
+                grouped(options.rounds),
+                options.seed,
+                *(self.change(last["gain"][kind]) for kind in KINDS),
+            )
+            for options, last in ended
+        ]
+        heads = (_("who proposes"), _("optimizer"), _("warm-up steps"), _("rounds"), _("seed"))
+        names = [texts(head) for head in heads] + [texts(line.name) for line in KINDS.values()]
+        title = texts("Games played to their end: what the exam gained")
+        return Markup("<h3>{}</h3>").format(title) + table(names, rows)
+
+    def change(self, gain: Sequence[float]) -> str:
+        """A gain in points with its interval."""
+        value, low, high = (f"{100 * number:+.1f}" for number in gain)
+        return self.texts("{value} points [{low}, {high}]", value=value, low=low, high=high)
 
     def outcome(self, proposal: Mapping[str, str]) -> str:
         """The task that a proposal makes, or why it makes none."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from optviz.language_model.self_play import play_model
     from optviz.language_model.settings import TrainingSettings
     from optviz.language_model.tokenizers import Tokenizer, tokenizer_from_json, train_tokenizer
-    from optviz.language_model.training import Progress, train
+    from optviz.language_model.training import Progress, lengthen, train
 
 _HOMES = {
     "Book": "books",
@@ -63,6 +63,7 @@ _HOMES = {
     "folder_of": "models",
     "generate": "generation",
     "import_model": "archive",
+    "lengthen": "training",
     "list_models": "models",
     "model_names": "models",
     "models_folder": "models",
@@ -105,6 +106,7 @@ __all__ = [
     "folder_of",
     "generate",
     "import_model",
+    "lengthen",
     "list_models",
     "model_names",
     "models_folder",

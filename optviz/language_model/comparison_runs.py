@@ -101,7 +101,8 @@ class Bench:
         """A file's name that tells the run to people, and by its digest to be the same run to the program."""
         name = "".join(c if c.isalnum() else "-" for c in trial.label).strip("-")[:60]
         rate = "" if trial.rate is None else f"-rate{trial.rate:g}"
-        return f"{name}{rate}-seed{settings.seed}-{self._trained(settings, Path()).identity[:12]}"
+        length = f"-steps{settings.steps}-seed{settings.seed}"
+        return f"{name}{rate}{length}-{self._trained(settings, Path()).identity[:12]}"
 
     def _scratch(self, trial: Trial, settings: TrainingSettings) -> Path:
         return self.folder / _UNFINISHED / self._name(trial, settings)

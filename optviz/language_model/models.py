@@ -129,8 +129,12 @@ class Model:
 
     @property
     def identity(self) -> str:
-        """A digest of what a checkpoint hangs on: sizes, settings, text. Checkpoints of other models are refused."""
-        described = {k: self.config[k] for k in ("model", "training", "data")}
+        """A digest of what a checkpoint hangs on: sizes, settings, text. Checkpoints of other models are refused.
+
+        The number of steps is left out, since it may grow: see `training.lengthen`.
+        """
+        training = {k: v for k, v in self.config["training"].items() if k != "steps"}
+        described = {"model": self.config["model"], "training": training, "data": self.config["data"]}
         return hashlib.sha256(canonical(described)).hexdigest()
 
     def weights(self, which: str = "best") -> Any:

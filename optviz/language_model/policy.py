@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, ScalarLike
 
 from optviz.optimizers import load_state_dict
-from optviz.optimizers.protocol import as_optimizer
+from optviz.optimizers.protocol import as_optimizer, evaluation_params
 from optviz.optimizers.states import path_of
 from optviz.trace import stable, take_step
 from surfaces.base import as_surface
@@ -76,6 +76,11 @@ class Learner(NamedTuple):
     steps: Int[Array, ""]
     params: Weights
     opt_state: Any
+
+    @property
+    def judged(self) -> Weights:
+        """The weights that are to be used, which for an optimizer that averages are not those that it moves."""
+        return evaluation_params(self.opt_state, self.params)
 
 
 def start_learning(optimizer: Any, params: Weights) -> Learner:

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from optviz.language_model.cards import write_card
-from optviz.language_model.checkpoints import has_checkpoint, write_checkpoint
+from optviz.language_model.checkpoints import canonical, has_checkpoint, write_checkpoint, write_whole
 from optviz.language_model.curvature import sharpness
 from optviz.language_model.curves import Curves, step_columns
 from optviz.language_model.locks import locked
@@ -109,6 +109,29 @@ def train(
         run = _resumed(plan) if has_checkpoint(model.folder / "last") else _started(plan)
         curves.keep_until(run.step)
         return _trained(plan, run, curves, on_progress, should_pause)
+
+
+def longer(model: Model, steps: int) -> Model:
+    """The model with `steps` in all in its settings, so that one that is finished can be trained further.
+
+    The schedule is from then on that of `steps`, so that a rate which had fallen rises again; what was learnt is kept.
+
+    Raises:
+      ValueError: for fewer steps than were taken.
+    """
+    settings = model.settings.replace(steps=steps)
+    taken = model.checkpoint("last", ()).facts["step"] if has_checkpoint(model.folder / "last") else 0
+    if steps < taken:
+        raise ValueError(f"The model {model.name} has taken {taken} steps already; steps must be more, got {steps}.")
+    return Model(model.folder, {**model.config, "training": settings.as_json()})
+
+
+def lengthen(model: Model, steps: int) -> Model:
+    """What `longer` gives, written to the model's folder. ValueError as there, or if another process trains it."""
+    with locked(model.folder):
+        changed = longer(model, steps)
+        write_whole(model.folder / "config.json", canonical(changed.config))
+    return changed
 
 
 def _plan(model: Model) -> Plan:

@@ -8,6 +8,7 @@ what its kind has saved; what it told beyond that is forgotten, because it is to
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import time
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from optviz.arguments import parse_optimizer
+from optviz.folders import scratch_folder
 from optviz.language_model import diversity, jobs
 from optviz.language_model.comparison import compare, with_steps
 from optviz.language_model.comparison_plan import Plan
@@ -29,11 +31,13 @@ from optviz.language_model.models import Model, open_model
 from optviz.language_model.reasoning.game import Options, play_game
 from optviz.language_model.self_play import SAVE_EVERY, play_model
 from optviz.language_model.settings import require_rates
-from optviz.language_model.training import Progress, train
+from optviz.language_model.training import Progress, lengthen, longer, train
 from surfaces.names import unknown_name
 
 TENSORBOARD = "tensorboard"
 """The setting of training, and the folder in that of the model."""
+STEPS = "steps"
+"""The setting of training with the steps in all, if they shall be others than those of the model."""
 MAX_ROUNDS = 20_000
 """Of a game, each of which tells some texts."""
 _EVERY = 0.4  # seconds between two events of training, unless something happened
@@ -81,9 +85,10 @@ def ask(kind: str, model: str, settings: Mapping[str, Any], models: str | Path |
     Args:
       kind: `train`, `compare`, `diversity` or `verified`.
       model: its name; empty for `verified`, which has a model of its own.
-      settings: for `train` none but `tensorboard`, whether curves for it are written into the model's folder; for
-        `compare` the fields of `comparison_plan.Plan`, and `steps`; for `diversity` the `optimizer` as text, `rounds`,
-        `which` and the fields of `diversity.Settings`; for `verified` those of `Options`.
+      settings: for `train` the `steps` in all if they shall be others, and `tensorboard`, whether curves for it are
+        written into the model's folder; for `compare` the fields of `comparison_plan.Plan`, and `steps`; for
+        `diversity` the `optimizer` as text, `rounds`, `which` and the fields of `diversity.Settings`; for `verified`
+        those of `Options`.
 
     Raises:
       ValueError, TypeError: if it cannot be done.
@@ -102,11 +107,13 @@ def do(desk: Desk) -> Ending:
 
 def _check_train(model: str, settings: Mapping[str, Any], models: str | Path | None) -> None:
     opened = open_model(model, models)
-    if unknown := set(settings) - {TENSORBOARD}:
-        raise ValueError(f"Training has no settings but those of the model and {TENSORBOARD}, got {unknown.pop()}.")
+    if unknown := set(settings) - {STEPS, TENSORBOARD}:
+        raise ValueError(unknown_name("setting of a job that trains", unknown.pop(), (STEPS, TENSORBOARD)))
     if settings.get(TENSORBOARD):
         summary_writer()
     opened.require_text()
+    if STEPS in settings:
+        longer(opened, settings[STEPS])
 
 
 def _train(desk: Desk) -> Ending:
@@ -118,8 +125,9 @@ def _train(desk: Desk) -> Ending:
             desk.tell(_told(progress))
             last_told = time.monotonic()
 
-    model = desk.model
-    tensorboard = model.folder / TENSORBOARD if desk.job.settings.get(TENSORBOARD) else None
+    model, settings = desk.model, desk.job.settings
+    model = lengthen(model, settings[STEPS]) if STEPS in settings else model
+    tensorboard = model.folder / TENSORBOARD if settings.get(TENSORBOARD) else None
     last = train(model, on_progress, lambda: desk.wish() != "go", tensorboard)
     if last.event == "paused":
         return Ending("left")
@@ -252,8 +260,38 @@ def _check_verified(model: str, settings: Mapping[str, Any], models: str | Path 
 
 
 def _verified(desk: Desk) -> Ending:
-    events = play_game(jobs.job_folder(desk.job.id, desk.models) / "game", Options(**desk.job.settings))
+    options = Options(**desk.job.settings)
+    if not game_folder(desk.job.id, desk.models).exists():
+        _go_on_from_shorter(desk, options)
+    events = play_game(game_folder(desk.job.id, desk.models), options)
     return _followed(desk, events, events)
+
+
+def game_folder(job_id: str, models: str | Path | None = None) -> Path:
+    """Where a verified game is kept."""
+    return jobs.job_folder(job_id, models) / "game"
+
+
+def _go_on_from_shorter(desk: Desk, options: Options) -> None:
+    """Begin with a copy of the longest finished game that differs only in having fewer rounds, if there is one."""
+    shorter = [(rounds, job.id) for job in jobs.list_jobs(desk.models) if (rounds := _rounds_before(job, options))]
+    if not shorter:
+        return
+    other, own = max(shorter)[1], game_folder(desk.job.id, desk.models)
+    shutil.copyfile(jobs.events_file(other, desk.models), jobs.events_file(desk.job.id, desk.models))
+    with scratch_folder(own.parent) as scratch:
+        shutil.copytree(game_folder(other, desk.models), scratch, dirs_exist_ok=True)
+        scratch.rename(own)
+
+
+def _rounds_before(job: Job, options: Options) -> int:
+    """How many rounds of the game that `options` are for were played in a job; 0 if all, or if it was another game."""
+    if (job.kind, job.status) == ("verified", "finished"):
+        with contextlib.suppress(ValueError, TypeError):  # of another release
+            played = Options(**job.settings)
+            if played.rounds < options.rounds and played == dataclasses.replace(options, rounds=played.rounds):
+                return played.rounds
+    return 0
 
 
 def _followed(desk: Desk, events: Iterator[Mapping[str, Any]], game: Any) -> Ending:

@@ -145,7 +145,8 @@ def plot_weight_paths(paths: Sequence[Any], *, title: str = "", caption: str = "
 
     groups = by_reach(paths)
     planes = [on_plane(group, paths[0].surface, "pca") for group in groups]
-    size = (5.6 * len(groups), 1.9 + 4.2 * max(map(_sides, planes)))
+    width = 5.6 * len(groups)
+    size = (width, 0.95 + 0.15 * len(_head_lines(width, title, caption)) + 4.25 * max(map(_sides, planes)))
     figure, axes = plt.subplots(1, len(groups), figsize=size, layout="constrained", squeeze=False)
     colors = style.colours([path.name for path in paths])
     for i, (group, drawn, ax) in enumerate(zip(groups, planes, axes[0], strict=True)):
@@ -155,6 +156,7 @@ def plot_weight_paths(paths: Sequence[Any], *, title: str = "", caption: str = "
         draw_marks(ax, drawn)
         style.heading(ax, "the shorter paths once more" if i else "all paths" if groups[1:] else "", drawn.caption)
         ax.set_anchor("N")
+    axes[0, 0].plot([], [], "o", color="0.4", mec="white", ms=7, label="end")
     _common_legend(figure, axes[0])
     _head(figure, title, caption)
     return axes[0]
@@ -241,8 +243,13 @@ _HEADINGS = (
 
 def _head(figure: Figure, title: str, caption: str) -> None:
     """Title and caption above all pictures, wrapped to their width."""
-    lines = [line for text in (title, caption) for line in textwrap.wrap(text, int(15 * figure.get_figwidth()))]
+    lines = _head_lines(figure.get_figwidth(), title, caption)
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=8.5, color="0.25")
+
+
+def _head_lines(width: float, *texts: str) -> list[str]:
+    """The lines of texts above a figure of so many inches."""
+    return [line for text in texts for line in textwrap.wrap(text, int(15 * width))]
 
 
 def _common_legend(figure: Figure, axes: np.ndarray) -> None:

@@ -26,6 +26,8 @@ from optviz.app.lm_parts import Button
 from optviz.app.texts import Texts
 from optviz.app.work import Workers
 from optviz.language_model import jobs, worker
+from optviz.language_model.events import add_event
+from optviz.language_model.reasoning.tasks import KINDS
 from tests.app import visiting
 
 MAIN = Path(__file__).parent / "simulated_models.py"
@@ -63,6 +65,17 @@ def told(*sentences):
     async def step(user):
         for sentence in sentences:
             await user.should_see(sentence, retries=60)
+
+    return step
+
+
+def sets(label, value):
+    """Fill in the first visible field of that label."""
+
+    async def step(user):
+        box = next(e for e in user.client.elements.values() if e._props.get("label") == label and e.visible)
+        with user.client:
+            box.value = value
 
     return step
 
@@ -167,6 +180,19 @@ def test_training_is_asked_for_watched_and_stopped(models):
     assert (job.kind, job.model, job.status) == ("train", "one", "finished")
 
 
+def test_a_finished_model_is_trained_further_if_more_steps_are_asked_for(models):
+    _trained(models)
+
+    async def finish(user):
+        await asyncio.to_thread(worker.work_through, models)
+
+    visit(
+        *(sees("/models/model/one", "Finished."), sets("Steps", 20), clicks("Train"), told("Starts in a moment.")),
+        *(finish, tells("20 of 20")),
+    )
+    assert [dict(job.settings) for job in jobs.list_jobs(models)] == [{"steps": 20}]
+
+
 def test_training_is_asked_to_write_for_tensorboard(models):
     made(models)
     box = clicks("Write curves for TensorBoard too", ui.checkbox)
@@ -265,14 +291,6 @@ def test_a_second_visitor_waits_for_the_first_and_sees_it(models):
 def test_text_is_written_and_an_impossible_setting_is_a_sentence(models):
     lm.train(made(models))
 
-    def number(label, value):
-        async def set_(user):
-            boxes = [e for e in user.client.elements.values() if e._props.get("label") == label]
-            with user.client:
-                boxes[0].value = value
-
-        return set_
-
     async def read(user):
         for _ in range(200):
             if 'class="written"' in text_of(user) and 'class="lead"></span><' not in text_of(user):
@@ -281,15 +299,15 @@ def test_text_is_written_and_an_impossible_setting_is_a_sentence(models):
         raise AssertionError(text_of(user))
 
     visit(
-        *(sees("/models/model/one?tab=write", "Weights"), number("Length", 9000), clicks("Write")),
+        *(sees("/models/model/one?tab=write", "Weights"), sets("Length", 9000), clicks("Write")),
         *(
             told("Length must be from 1 to 5000."),
-            number("Length", 20),
-            number("Temperature", 9),
+            sets("Length", 20),
+            sets("Temperature", 9),
             clicks("Write"),
             told("Temperature must be"),
         ),
-        *(number("Temperature", 0.8), clicks("Write"), read),
+        *(sets("Temperature", 0.8), clicks("Write"), read),
         *(clicks("Judge its own validation part"), told("perplexity")),
     )
 
@@ -310,13 +328,8 @@ def test_a_number_that_is_missing_or_out_of_range_is_told_by_the_label_of_its_fi
 ):
     lm.train(made(models))
 
-    async def fill(user):
-        box = next(e for e in user.client.elements.values() if e._props.get("label") == label and e.visible)
-        with user.client:
-            box.value = value
-
     shown = {"write": "Temperature", "compare": "Rates tried", "play": "Texts of a round"}[tab]
-    visit(sees(f"/models/model/one?tab={tab}", shown), fill, clicks(button), told(sentence))
+    visit(sees(f"/models/model/one?tab={tab}", shown), sets(label, value), clicks(button), told(sentence))
     assert jobs.list_jobs(models) == []
 
 
@@ -325,13 +338,27 @@ def test_a_number_that_is_missing_or_out_of_range_is_told_by_the_label_of_its_fi
     [("Layers", 0, "Layers must be at least 1."), ("Width", 130, "The heads must divide the width: 130 / 4")],
 )
 def test_a_size_that_cannot_be_is_told_in_the_words_of_the_form(models, label, value, sentence):
-    async def fill(user):
-        box = next(e for e in user.client.elements.values() if e._props.get("label") == label)
-        with user.client:
-            box.value = value
-
-    visit(sees("/models", "Layers"), fill, clicks("Create the model"), told(sentence))
+    visit(sees("/models", "Layers"), sets(label, value), clicks("Create the model"), told(sentence))
     assert not models.exists() or lm.list_models(models) == []
+
+
+def test_verified_games_that_were_played_to_their_end_stand_side_by_side(models):
+    last = {
+        "at": [3, 0],
+        "exam": dict.fromkeys(KINDS, (5, 10)),
+        "gain": dict.fromkeys(KINDS, (0.1, -0.05, 0.25)),
+    }
+    for proposer in ("itself", "random", "frozen"):
+        job = jobs.submit("verified", "", {"proposer": proposer}, models)
+        add_event(jobs.events_file(job.id, models), last)
+        jobs.settle(job.id, "stopped" if proposer == "frozen" else "finished", models=models)
+
+    async def look(user):
+        table = text_of(user).split("Games played to their end")[1]
+        assert "chance" in table and "the model itself" in table and "frozen" not in table
+        assert table.count("+10.0 points [-5.0, +25.0]") == 2 * len(KINDS)
+
+    visit(sees("/models/verified"), tells("Games played to their end"), look)
 
 
 def test_self_play_shows_reward_cost_and_texts(models):

@@ -404,6 +404,19 @@ def test_a_verified_game_is_a_job(models):
     assert read_events(jobs.events_file(job.id, models))[-1]["at"] == [3, 0]
 
 
+def test_a_longer_verified_game_goes_on_from_a_shorter_one_and_from_no_other(models, monkeypatch):
+    asked = [{"rounds": 2}, {"rounds": 2, "proposer": "frozen"}, {"rounds": 4}, {"rounds": 4, "seed": 1}]
+    games = [work.ask("verified", "", {**VERIFIED, **own}, models) for own in asked]
+    worker.work_through(models)
+    first, _, longer, other = ([strip(e) for e in read_events(jobs.events_file(g.id, models))] for g in games)
+    assert first[:-1] == longer[: len(first) - 1] != other[: len(first) - 1]
+    ats = [[0, 20], [0, 40], [1, 0], [2, 0], [2, 1], [2, 2], [2, 3], [3, 0]]
+    assert [event["at"] for event in longer] == ats == [event["at"] for event in other]
+    assert (work.game_folder(games[2].id, models) / "checkpoint.json").exists()
+    alone = list(play_game(models / "alone", Options(**VERIFIED)))
+    assert json.dumps([strip(e) for e in alone]) == json.dumps(longer)
+
+
 def test_a_tail_gives_each_line_once_and_says_when_the_file_began_anew(tmp_path):
     path, tail = tmp_path / "events.jsonl", Tail(tmp_path / "events.jsonl")
     assert tail.read() == (False, [])

@@ -51,6 +51,9 @@ def test_the_life_of_a_model(command, tmp_path):
     assert result.exit_code == 0, result.output
     assert "step 2: loss " in result.output and "Finished: all 4 steps are taken" in result.output
     assert list((tmp_path / "curves").iterdir())
+    assert "Finished: all 6 steps are taken" in command("train", "cats", "--steps", 6).output
+    refused = command("train", "cats", "--steps", 5)
+    assert refused.exit_code == 2 and "cats has taken 6 steps already" in " ".join(refused.output.split())
     text = command("generate", "cats", "the ", "--length", 20, "--seed", 1)
     assert text.exit_code == 0 and text.output.startswith("the ") and len(text.output) == 25
     assert command("generate", "cats", "the ", "--length", 20, "--seed", 1).output == text.output
@@ -219,6 +222,10 @@ def test_verified_self_play_tells_warm_up_rounds_exams_and_gains_and_goes_on_whe
     heads += ["exam after self-play: deduction", "  deduction: ", "  abduction: ", "  induction: "]
     assert [line[: len(head)] for line, head in zip(told, heads, strict=True)] == heads
     assert all(line.count("[") == 3 for line in told if line.startswith("exam"))
+    shorter = command(*VERIFIED, "--out", "whole", "--rounds", 2)
+    assert shorter.exit_code == 2 and "of which 3 rounds are played, got rounds 2" in shorter.stderr
+    longer = command(*VERIFIED, "--out", "whole", "--rounds", 4).output.splitlines()
+    assert [line.split(":")[0] for line in longer if "round" in line][1:] == ["round 3", "exam after round 3"]
     pieces = []
     for number in (1, 2, 3):  # in the warm-up, after the first exam, after the second round
         with monkeypatch.context() as patch:

@@ -76,6 +76,17 @@ def test_the_columns_are_those_of_the_recorder(whole):
     np.testing.assert_allclose(np.sqrt(np.sum(np.square(parts), axis=0)), curves["gradient_norm"], rtol=1e-5)
 
 
+def test_a_finished_run_goes_on_as_if_it_had_been_longer_from_the_start(tmp_path):
+    settings = SETTINGS.replace(schedule="constant")
+    whole, first = (created(tmp_path, name, settings.replace(steps=n)) for name, n in (("whole", 10), ("first", 4)))
+    lm.train(whole)
+    assert lm.train(first).reason == "all 4 steps are taken"
+    with pytest.raises(ValueError, match=r"has taken 4 steps already; steps must be more, got 3"):
+        lm.lengthen(first, 3)
+    assert lm.train(lm.lengthen(first, 10)).reason == "all 10 steps are taken"
+    assert finger(lm.open_model("first", tmp_path)) == finger(whole)
+
+
 def test_the_rate_rises_then_falls(whole):
     rates = lm.read_curves(whole[0].folder / "curves.csv")["learning_rate"]
     assert rates.argmax() == 2

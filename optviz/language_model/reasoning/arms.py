@@ -39,7 +39,7 @@ from optviz.language_model.reasoning.exam import (
 )
 from optviz.language_model.reasoning.game import Options
 from optviz.language_model.reasoning.play import Settings, random_buffers, self_play, warm_up, warm_up_optimizer
-from optviz.language_model.reasoning.proposers import FrozenProposer, Proposer, RandomProposer, propose
+from optviz.language_model.reasoning.proposers import ITSELF, proposer_named
 from optviz.language_model.reasoning.tasks import KINDS, Kind
 from optviz.terminal import one_sentence, prepare
 from surfaces.transformer import Weights
@@ -111,15 +111,12 @@ def _steps(plan: Plan, arm: Arm, seed: int, params: Weights) -> Iterator[Weights
     """The weights after each round of an arm, without end."""
     settings, rule = plan.settings, parse_optimizer(plan.optimizer)
     if arm is Arm.SUPERVISED:
-        return (learner.params for learner, _ in warm_up(settings, rule, 10**9, seed + 10_000, params))
-    proposers: dict[Arm, Proposer] = {
-        Arm.SELF_PLAY: propose,
-        Arm.FROZEN: FrozenProposer(params),
-        Arm.RANDOM: RandomProposer(settings.num_operations),
-    }
+        return (learner.judged for learner, _ in warm_up(settings, rule, 10**9, seed + 10_000, params))
+    name = ITSELF if arm is Arm.SELF_PLAY else arm
+    proposer = proposer_named(name, params, settings.num_operations)
     buffers = random_buffers(settings, seed, _exam(plan).questions)
-    game = self_play(settings, rule, params, buffers, proposer=proposers[arm], seed=seed)
-    return (played.learner.params for played in game)
+    game = self_play(settings, rule, params, buffers, proposer=proposer, seed=seed)
+    return (played.learner.judged for played in game)
 
 
 def _exam(plan: Plan) -> Exam:

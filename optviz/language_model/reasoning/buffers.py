@@ -50,5 +50,6 @@ class Buffers:
         return rng.sample(own, number) if number <= len(own) else rng.choices(own, k=number)
 
     def draw_program(self, rng: random.Random) -> str:
-        """The program of a random task of any kind."""
-        return self.draw(rng, rng.choice([kind for kind in KINDS if self.tasks[kind]]), 1)[0].program
+        """The program of a random task of deduction or abduction. ValueError as `draw`."""
+        sources: list[Kind] = [kind for kind in ("deduction", "abduction") if self.tasks[kind]]
+        return self.draw(rng, rng.choice(sources or KINDS), 1)[0].program

@@ -14,11 +14,12 @@ from jaxtyping import Bool, PRNGKeyArray
 
 from optviz.language_model.reasoning.answers import answer
 from optviz.language_model.reasoning.buffers import Buffers
-from optviz.language_model.reasoning.language import Refusal
-from optviz.language_model.reasoning.tasks import KINDS, Kind, Task, judge, proposed, random_task, request
+from optviz.language_model.reasoning.proposers import proposals_of
+from optviz.language_model.reasoning.tasks import KINDS, Kind, Task, judge, random_task
 from surfaces.transformer import Transformer, Weights
 
 _Z = 1.959964  # two-sided 95 %
+_PROPOSALS_SEED = 7
 
 
 class Share(NamedTuple):
@@ -109,12 +110,9 @@ def examine_proposals(
 
     `valid` make a task; `unique` are the different tasks among these; `new` are those of them that are not `known`.
     """
-    rates = {}
-    for index, kind in enumerate(KINDS):
-        requests = [request(kind, program) for program in programs]
-        texts = answer(model, params, requests, jax.random.fold_in(key, index)).texts
-        outcomes = [proposed(kind, *pair) for pair in zip(texts, programs, strict=True)]
-        tasks = [outcome for outcome in outcomes if not isinstance(outcome, Refusal)]
+    proposals, rates = proposals_of(model, params, programs, random.Random(_PROPOSALS_SEED), key), {}
+    for kind in KINDS:
+        tasks = [p.outcome for p in proposals if p.kind == kind and isinstance(p.outcome, Task)]
         unique = {task.question: task for task in tasks}
         new = sum(map(known.accepts, unique.values()))
         counts = {"valid": len(tasks), "unique": len(unique), "new": new}

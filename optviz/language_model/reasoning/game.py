@@ -24,10 +24,11 @@ from optviz.language_model.policy import Learner, resume_learning
 from optviz.language_model.reasoning import exam as exams
 from optviz.language_model.reasoning import play
 from optviz.language_model.reasoning.buffers import Buffers
-from optviz.language_model.reasoning.proposers import Proposal
+from optviz.language_model.reasoning.proposers import ITSELF, PROPOSERS, Proposal, proposer_named
 from optviz.language_model.reasoning.tasks import ALPHABET, KINDS, TEXT_LENGTH, Task
 from optviz.language_model.settings import require_rates
 from optviz.optimizers import load_state_dict, state_dict
+from surfaces.names import unknown_name
 from surfaces.transformer import Transformer, Weights
 
 WARM_UP, BEFORE, ROUNDS, AFTER = range(4)
@@ -58,6 +59,8 @@ class Options:
     """Tasks of each kind in the exam."""
     exam_every: int = 100
     """Rounds between two exams."""
+    proposer: str = ITSELF
+    """One of `PROPOSERS`; with another than the model itself only its solving learns."""
     leash: float = 0.1
     """As in `play.Settings`; without one the model forgets within an hour what the warm-up taught it."""
     seed: int = 0
@@ -70,6 +73,8 @@ class Options:
                 raise ValueError(f"{name} must be a whole number, at least {low}, got {value!r}.")
         if not isinstance(self.leash, int | float) or not 0 <= self.leash < float("inf"):
             raise ValueError(f"leash must be a number >= 0, got {self.leash!r}.")
+        if self.proposer not in PROPOSERS:
+            raise ValueError(unknown_name("proposer", self.proposer, PROPOSERS))
         require_rates(parse_optimizer(self.optimizer).hyperparameters)
         self.settings()
 
@@ -87,8 +92,10 @@ def play_game(folder: Path, options: Options) -> Iterator[Event]:
     kind, the tasks that were solved and all tasks; a gain is the difference from before with its 95 % interval over
     tasks. With `saved` set the state was written just before. Closed early, a game is saved.
 
+    A game that was finished goes on too, if `options` have more rounds.
+
     Raises:
-      CheckpointError: if what was saved is damaged, or of a game with other options.
+      CheckpointError: if what was saved is damaged, or of a game with other options or more rounds.
     """
     settings = options.settings()
     exam = exams.make_exam(options.tasks, settings.num_operations + 1, options.seed + _EXAM_SEED)
@@ -100,7 +107,7 @@ def play_game(folder: Path, options: Options) -> Iterator[Event]:
     if not left.is_in_rounds:
         yield {"at": [BEFORE, 0], "exam": _counts(before)}
     learner = yield from _played(folder, options, exam, frozen, left)
-    after = exams.sit_exam(settings.model, learner.params, exam)
+    after = exams.sit_exam(settings.model, learner.judged, exam)
     gain = {kind: exams.difference(after[kind], before[kind]) for kind in KINDS}
     told = {kind: [value, *interval] for kind, (value, interval) in gain.items()}
     yield {"at": [AFTER, 0], "exam": _counts(after), "gain": told}
@@ -123,7 +130,7 @@ class _Left:
         if not has_checkpoint(folder):
             return cls()
         facts, arrays = read_checkpoint(folder, _BELONGS_TO)
-        _refuse_other(folder, facts["options"], options)
+        _refuse_other(folder, facts["options"], options, facts.get("rounds", 0))
         model = options.settings().model
         frozen = load_state_dict(model.init(jax.random.key(0)), arrays["frozen"])
         in_rounds = facts["part"] == ROUNDS
@@ -163,15 +170,17 @@ def _played(folder: Path, options: Options, exam: exams.Exam, frozen: Weights, l
         learner, first = left.learner, left.facts["rounds"]
         buffers = Buffers(forbidden=exam.questions).added(Task(k, p, _pairs(io)) for k, p, io in left.facts["tasks"])
     rule, last = parse_optimizer(options.optimizer), None
-    rounds = play.self_play(settings, rule, frozen, buffers, seed=options.seed, learner=learner, first=first)
+    proposer = proposer_named(options.proposer, frozen, settings.num_operations)
+    where = {"learner": learner, "first": first}
+    rounds = play.self_play(settings, rule, frozen, buffers, proposer=proposer, seed=options.seed, **where)
     try:
         while first < options.rounds:
             new = next(rounds)
             event = {"at": [ROUNDS, new.number], "figures": {k: finite(v) for k, v in new.figures.items()}}
             event["proposals"] = _shown(new)
             first, learner = new.number + 1, new.learner
-            if first % options.exam_every == 0 and first < options.rounds:
-                event["exam"] = _counts(exams.sit_exam(settings.model, learner.params, exam))
+            if first % options.exam_every == 0:
+                event["exam"] = _counts(exams.sit_exam(settings.model, learner.judged, exam))
             last = new  # what is saved has been told
             if first % _SAVE_EVERY == 0:
                 _save_round(folder, options, last, frozen)
@@ -194,14 +203,19 @@ def _save(folder: Path, options: Options, facts: Mapping[str, Any], learner: Lea
     write_checkpoint(folder, _BELONGS_TO, {**facts, "options": dataclasses.asdict(options)}, **parts)
 
 
-def _refuse_other(folder: Path, held: Mapping[str, Any], options: Options) -> None:
-    """CheckpointError if the game in `folder` has options that differ from these."""
+def _refuse_other(folder: Path, held: Mapping[str, Any], options: Options, played: int) -> None:
+    """CheckpointError if the game in `folder`, `played` for so many rounds, cannot go on with these options."""
     for name, value in dataclasses.asdict(options).items():
-        if held.get(name) != value:
+        if name != "rounds" and held.get(name) != value:
             raise CheckpointError(
                 f"{folder} holds a game with {name} {held.get(name)}, not {value}: "
                 "give its options again to go on with it, or another folder."
             )
+    if options.rounds < played:
+        raise CheckpointError(
+            f"{folder} holds a game of which {played} rounds are played, got rounds {options.rounds}: "
+            "ask for more, or give another folder."
+        )
 
 
 def _warm_up_rule(options: Options) -> Any:

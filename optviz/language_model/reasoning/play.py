@@ -4,10 +4,10 @@ After the Absolute Zero Reasoner (Zhao et al. 2025, arXiv:2505.03335). In each r
 kinds; the interpreter refuses or completes them; the model tries each several times, and the proposer is rewarded for
 tasks that are sometimes solved, the solver for right answers. One step of policy gradient learns from both roles.
 
-What differs: the model starts from random weights, so a supervised `warm_up` on random tasks comes first. It proposes
-without examples before its eyes, since its context is short. The tries by which a task's success is estimated are
-learnt from too, since they are there. Each text is learnt from once, so that the ratio which PPO clips is one and the
-gradient is plain REINFORCE.
+What differs: the model starts from random weights, so a supervised `warm_up` on random tasks comes first. Its context
+is too short for examples; what varies its proposals is that they go on from random beginnings. The tries by which a
+task's success is estimated are learnt from too, since they are there. Each text is learnt from once, so that the ratio
+which PPO clips is one and the gradient is plain REINFORCE.
 """
 
 from __future__ import annotations
@@ -171,6 +171,7 @@ def self_play(
         rng, key = random.Random(f"{seed} {index}"), jax.random.fold_in(jax.random.key(seed), index)
         write_key, try_key, learn_key = jax.random.split(key, 3)
         proposals = proposer(settings.model, learner.params, buffers, settings.proposals, rng, write_key)
+        proposals = [_allowed(proposal, buffers) for proposal in proposals]
         tries, successes = tried(settings, learner.params, proposals, buffers, rng, try_key)
         paid = proposals_paid(proposals, successes)
         written = [*tries, *paid] if proposer is propose else tries
@@ -181,6 +182,12 @@ def self_play(
         figures = {"new": len(new) / len(proposals), "kept": float(len(buffers)), **_figures(proposals, tries, paid)}
         yield Round(index, learner, buffers, proposals, figures)
         index += 1
+
+
+def _allowed(proposal: Proposal, buffers: Buffers) -> Proposal:
+    """The proposal, refused if its question is that of an exam."""
+    is_known = isinstance(proposal.outcome, Task) and proposal.outcome.question in buffers.forbidden
+    return proposal._replace(outcome=Refusal("an exam asks this", False)) if is_known else proposal
 
 
 def tried(

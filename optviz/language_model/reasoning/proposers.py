@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -12,8 +12,14 @@ from jaxtyping import PRNGKeyArray
 from optviz.language_model.reasoning.answers import answer
 from optviz.language_model.reasoning.buffers import Buffers
 from optviz.language_model.reasoning.language import Refusal
-from optviz.language_model.reasoning.tasks import KINDS, Kind, Task, proposed, random_task, request
+from optviz.language_model.reasoning.tasks import KINDS, Kind, Task, proposed, random_program, random_task, request
+from surfaces.names import unknown_name
 from surfaces.transformer import Transformer, Weights
+
+ITSELF = "itself"
+PROPOSERS = (ITSELF, "frozen", "random")
+"""Names of who proposes."""
+_MOST_BEGUN = 2
 
 
 class Proposal(NamedTuple):
@@ -33,14 +39,27 @@ def propose(
     model: Transformer, params: Weights, buffers: Buffers, number: int, rng: random.Random, key: PRNGKeyArray
 ) -> list[Proposal]:
     """The model's own proposals; those for induction are about programs of the buffers."""
-    asked: list[tuple[Kind, str]] = [(kind, buffers.draw_program(rng)) for kind in KINDS for _ in range(number)]
-    requests = [request(*each) for each in asked]
+    return proposals_of(model, params, [buffers.draw_program(rng) for _ in range(number)], rng, key)
+
+
+def proposals_of(
+    model: Transformer, params: Weights, programs: Sequence[str], rng: random.Random, key: PRNGKeyArray
+) -> list[Proposal]:
+    """For each kind as many proposals as there are `programs`, which induction is asked about.
+
+    The others go on from a random beginning of one or two operations. It does what the published prompts do by showing
+    earlier tasks, for which a short context has no room: without it all proposals come to use the same few operations,
+    and the solver forgets the rest.
+    """
+    kinds: list[Kind] = [kind for kind in KINDS for _ in programs]
+    begun = ["" if kind == "induction" else random_program(rng, rng.randint(1, _MOST_BEGUN)) for kind in kinds]
+    asked = list(zip(kinds, [*programs] * len(KINDS), begun, strict=True))
+    requests = [request(kind, program) + begin for kind, program, begin in asked]
     texts = answer(model, params, requests, key).texts
-    outcomes = [proposed(kind, text, program) for (kind, program), text in zip(asked, texts, strict=True)]
-    return [
-        Proposal(kind, question, text, outcome)
-        for (kind, _), question, text, outcome in zip(asked, requests, texts, outcomes, strict=True)
+    outcomes = [
+        proposed(kind, begin + text, program) for (kind, program, begin), text in zip(asked, texts, strict=True)
     ]
+    return [Proposal(*each) for each in zip(kinds, requests, texts, outcomes, strict=True)]
 
 
 class FrozenProposer(eqx.Module):
@@ -65,3 +84,10 @@ class RandomProposer(eqx.Module):
         kinds: list[Kind] = [kind for kind in KINDS for _ in range(number)]
         tasks = [random_task(rng, kind, rng.randint(1, self.num_operations)) for kind in kinds]
         return [Proposal(task.kind, request(task.kind, task.program), task.proposal, task) for task in tasks]
+
+
+def proposer_named(name: str, params: Weights, num_operations: int) -> Proposer:
+    """One of `PROPOSERS`: the model itself, a copy with the weights `params`, or random tasks of `num_operations`."""
+    if name not in PROPOSERS:
+        raise ValueError(unknown_name("proposer", name, PROPOSERS))
+    return {ITSELF: propose, "frozen": FrozenProposer(params), "random": RandomProposer(num_operations)}[name]

@@ -1,5 +1,6 @@
 """The game: it runs with any optimizer, repeats from its seed, learns what it is paid for, and is examined honestly."""
 
+import dataclasses
 import itertools
 import math
 import random
@@ -21,7 +22,7 @@ from optviz.language_model.reasoning.exam import (
     share,
     sit_exam,
 )
-from optviz.language_model.reasoning.language import Refusal, count_operations
+from optviz.language_model.reasoning.language import OPERATIONS, Refusal, count_operations
 from optviz.language_model.reasoning.play import (
     Settings,
     Written,
@@ -88,7 +89,7 @@ def test_the_same_seed_plays_the_same_game(weights):
 
 @pytest.mark.parametrize("optimizer", [optviz.optimizer("lion"), optviz.optimizer("muon"), optax.sgd(0.1)])
 def test_any_optimizer_plays(weights, optimizer):
-    end = played(weights, 1, optimizer)[-1].learner
+    end = played(weights, 3, optimizer)[-1].learner
     assert not same(end.params, weights)
     assert jax.tree.all(jax.tree.map(lambda x: bool(np.isfinite(x).all()), end.params))
 
@@ -119,6 +120,33 @@ def test_tasks_of_the_exam_never_enter_the_buffers(weights):
     forbidden = random_buffers(TINY, 0)
     questions = frozenset(q for own in forbidden.tasks.values() for q in own)
     assert len(random_buffers(TINY, 0, questions)) == 0
+
+
+def test_a_proposal_that_the_exam_asks_is_refused_and_neither_tried_nor_kept(weights):
+    asked, other = (make_task("deduction", "s", [given]) for given in ("31", "20"))
+    buffers = dataclasses.replace(random_buffers(TINY, 0), forbidden=frozenset([asked.question]))
+
+    def both(*given):
+        return [Proposal("deduction", "PD", task.proposal, task) for task in (asked, other)]
+
+    end = next(self_play(TINY, ADAM, weights, buffers, proposer=both))
+    assert [p.outcome for p in end.proposals] == [Refusal("an exam asks this", False), other]
+    assert end.figures["valid"] == 0.5 and len(end.buffers) == len(buffers) + 1
+
+
+def test_proposals_go_on_from_random_beginnings_and_those_for_induction_from_programs_that_have_inputs(weights):
+    buffers = random_buffers(TINY, 0)
+    proposals = propose(MODEL, weights, buffers, 60, random.Random(0), jax.random.key(0))
+    begun = {
+        kind: [p.request.removeprefix("PD").removeprefix("PA") for p in proposals if p.kind == kind] for kind in KINDS
+    }
+    for kind in ("deduction", "abduction"):
+        assert {letter for begin in begun[kind] for letter in begin} > set(OPERATIONS)
+        assert {count_operations(begin) for begin in begun[kind]} >= {1, 2}
+    tasks = [p for p in proposals if p.kind != "induction" and isinstance(p.outcome, Task)]
+    assert tasks and all(p.outcome.program.startswith(p.request[2:]) for p in tasks)
+    known = {task.program for kind in ("deduction", "abduction") for task in buffers.tasks[kind].values()}
+    assert {p.request[2:].rstrip(": ") for p in proposals if p.kind == "induction"} <= known
 
 
 def test_every_try_is_judged_and_counted_for_its_proposal(weights):
@@ -201,9 +229,10 @@ def test_proposals_are_examined_for_validity_and_novelty(weights, monkeypatch):
     texts = ["s:31.", "s:31.", "r:31.", "i:9.", "zz"]
 
     def sheet(model, params, requests, key):
-        return answer_sheet(texts)
+        return answer_sheet(texts * len(KINDS))
 
-    monkeypatch.setattr("optviz.language_model.reasoning.exam.answer", sheet)
+    monkeypatch.setattr("optviz.language_model.reasoning.proposers.answer", sheet)
+    monkeypatch.setattr("optviz.language_model.reasoning.proposers.random_program", lambda *given: "")
     known = random_buffers(TINY, 0).added([make_task("deduction", "r", ["31"])])
     rates = examine_proposals(MODEL, weights, ["s"] * 5, known, jax.random.key(0))
     assert {name: s.hits for name, s in rates["deduction"].items()} == {"valid": 3, "unique": 2, "new": 1}
