@@ -12,6 +12,7 @@ from rich.markup import escape
 from optviz import language_model as lm
 from optviz import lm_compare_command, lm_report, lm_self_play_command
 from optviz.arguments import parse_spec
+from optviz.language_model import jobs
 from optviz.language_model.curves import told_divergence
 from optviz.lm_options import REFUSALS, Book, Encoding, Models, Name, Which, fields_of, quoted
 from optviz.manifest import json_number
@@ -221,6 +222,7 @@ def delete(
         folder = lm.folder_of(name, models)
         if not yes:
             typer.confirm(f"Delete {folder} for ever?", abort=True)
+        jobs.stop_waiting(name, models)
         lm.delete_model(name, models)
         console.print(f"Deleted {escape(str(folder))}", soft_wrap=True)
 

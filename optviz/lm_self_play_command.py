@@ -62,13 +62,16 @@ def diversity(
 
     The result is saved as the weights `self-play` of the model; `best` and `last` stay as they are. A round is told
     every second, with the divergence from the model as it was in nats per token; self_play.csv has all.
+
+    Ctrl-C pauses; the same command goes on. With other options another game begins, in the place of the first.
     """
     with one_sentence(REFUSALS), needing("lm"), interruptible() as is_asked:
         given, model = fields_of(Settings, locals()), lm.open_model(name, models)
         settings, rule = Settings.fitting(model.transformer.context, **given), parse_optimizer(optimizer)
         require_rates(rule.hyperparameters)
         told = -math.inf
-        for played in _until(is_asked, lm.play_model(model, rule, settings, which=which, num_rounds=rounds)):
+        game = f"{optimizer} from {which} at {model.checkpoint(which, ()).facts['step']}, {settings}"
+        for played in _until(is_asked, lm.play_model(model, rule, settings, which=which, num_rounds=rounds, game=game)):
             if time.monotonic() - told >= _SECONDS or played.number + 1 == rounds:
                 _print_round(played)
                 told = time.monotonic()

@@ -43,7 +43,7 @@ class Transformer(eqx.Module):
     softmax and loss keep that of the weights.
     """
 
-    vocabulary_size: int = eqx.field(static=True)
+    vocabulary_size: int = eqx.field(static=True, default=8000)
     width: int = eqx.field(static=True, default=256)
     layers: int = eqx.field(static=True, default=6)
     heads: int = eqx.field(static=True, default=8)

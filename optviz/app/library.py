@@ -11,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from optviz.app.uploads import Files
+from optviz.app.uploads import Files, NoRoom
 from optviz.app.work import Process, Workers
 from optviz.language_model import jobs, worker
 from optviz.language_model.models import models_folder
 
 NEEDED = ("tokenizers", "safetensors", "charset_normalizer")
 """What the extra `lm` brings."""
-REFUSALS = (ValueError, TypeError, OSError, OverflowError, RuntimeError, MemoryError, ModuleNotFoundError)
+REFUSALS = (ValueError, TypeError, OSError, OverflowError, RuntimeError, MemoryError, ModuleNotFoundError, NoRoom)
 """What is told a visitor as a sentence: bad input, no room, a damaged file, a process that died."""
 _LOOK = 1.0
 """Seconds between two looks whether a worker is needed."""

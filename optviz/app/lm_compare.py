@@ -37,6 +37,7 @@ FIELDS = (
 STAGES = {"tuning": _("looks for its rate"), "judging": _("is judged")}
 PICTURES = {
     "loss_curves.png": _("Validation loss over steps and seconds, by optimizer"),
+    "diagnostics.png": _("Gradients, updates, learning rates and sharpness over steps, by optimizer"),
     "weight_paths.png": _("Paths of the weights in their common plane, over the level sets of the loss"),
 }
 

@@ -144,7 +144,8 @@ class FilesTab:
 
     def _delete(self) -> None:
         known = jobs.list_jobs(self.shelf.models)
-        if any(job.is_active and job.model == self.model.name for job in known):
-            raise ValueError(self.texts("Something is being done to this model, or waits to be: stop that first."))
+        if any(job.status == "running" and job.model == self.model.name for job in known):
+            raise ValueError(self.texts("Something is being done to this model: stop that first."))
+        jobs.stop_waiting(self.model.name, self.shelf.models)
         delete_model(self.model.name, self.shelf.models)
         lm_curves.curves_of.cache_clear()  # another model may get this name

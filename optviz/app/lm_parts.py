@@ -180,7 +180,7 @@ def state_of(texts: Texts, job: Job, known: Sequence[Job], trouble: str = "") ->
 
 def jobs_of(model: Model, kind: str, known: Sequence[Job]) -> list[Job]:
     """The jobs of a kind that were asked for this model, and not for one that had its name before."""
-    made = (model.folder / "config.json").stat().st_mtime
+    made = (model.folder / "tokenizer.json").stat().st_mtime  # written once, as config.json is not
     return [job for job in known if (job.model, job.kind) == (model.name, kind) and job.created >= made]
 
 

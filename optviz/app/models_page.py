@@ -20,7 +20,7 @@ from optviz.app.shell import _, frame, joined, write
 from optviz.app.texts import Texts
 from optviz.language_model import cards, jobs
 from optviz.language_model.jobs import Job
-from optviz.language_model.models import list_models
+from optviz.language_model.models import model_names, open_model
 
 _LOOK = 1.5
 _DECIMALS = 3
@@ -150,14 +150,20 @@ class _Models:
 
     def gather(self) -> tuple[list[tuple[Any, ...]], list[Job]]:
         """The lines of the table, and all jobs."""
-        rows = []
-        for model in list_models(self.shelf.models):
-            about, known = model.config["about"], cards.figures(model)
-            told = (str(about.get("title", "–")), str(about.get("tokenizer", "–")), model.settings.optimizer)
-            numbers = (figure(known[name]) for name in ("validation_loss", "bits_per_byte"))
-            steps = f"{grouped(known['steps'])} / {grouped(model.settings.steps)}"
-            rows.append((model.name, *told, grouped(num_weights(model)), steps, *numbers))
+        rows = [self.row(name) for name in model_names(self.shelf.models)]
         return rows, jobs.list_jobs(self.shelf.models)
+
+    def row(self, name: str) -> tuple[Any, ...]:
+        """The line of one model; of a damaged one what is wrong with it."""
+        try:
+            model = open_model(name, self.shelf.models)
+            about, known = model.config["about"], cards.figures(model)
+        except REFUSALS as error:
+            return (name, str(error), *["–"] * (len(HEADINGS) - 2))
+        told = (str(about.get("title", "–")), str(about.get("tokenizer", "–")), model.settings.optimizer)
+        numbers = (figure(known[name]) for name in ("validation_loss", "bits_per_byte"))
+        steps = f"{grouped(known['steps'])} / {grouped(model.settings.steps)}"
+        return (model.name, *told, grouped(num_weights(model)), steps, *numbers)
 
     def model_table(self, rows: Sequence[tuple[Any, ...]]) -> Markup:
         """The models with links to their pages."""

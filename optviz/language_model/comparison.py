@@ -29,7 +29,15 @@ from optviz.language_model.standings import Run, Standing, default_target
 
 FORMAT = "optviz-comparison/1"
 PLAN = "comparison.json"
-RESULTS = ("results.json", "table.csv", "curves.csv", "loss_curves.png", "weight_paths.png", "report.md")
+RESULTS = (
+    "results.json",
+    "table.csv",
+    "curves.csv",
+    "loss_curves.png",
+    "diagnostics.png",
+    "weight_paths.png",
+    "report.md",
+)
 _MOST_NUMBERS = 100_000_000  # of all weights kept for the picture of the paths
 _SNAPSHOTS = 20  # of a path, at most
 
@@ -67,8 +75,7 @@ def compare(
     Args:
       model: from `create_model` or `open_model`, trained or not, with its text.
       plan: what to compare.
-      out: a folder for `results.json`, `table.csv`, `curves.csv`, `loss_curves.png`, `weight_paths.png`, `report.md`,
-        and the finished runs. One with the same comparison, unfinished, is gone on with.
+      out: a folder for `RESULTS` and the finished runs. One with the same comparison, unfinished, is gone on with.
       on_progress: called after every block of about a second, and for every finished run.
       should_pause: asked after every block; if it says yes, the comparison is left, to be gone on with later.
       overwrite: whether another comparison in `out` may be replaced; runs that both have are used again.
@@ -137,7 +144,7 @@ def _compared(model: Model, plan: Plan, bench: Bench) -> Comparison:
 def _tuned(rival: Rival, plan: Plan, base: TrainingSettings, bench: Bench) -> list[Run]:
     """The runs that look for the rate of one optimizer; none if there is nothing to look for."""
     steps = plan.tuning_steps or base.steps
-    short = {"steps": steps, "warmup_steps": round(base.warmup_steps * steps / base.steps)}
+    short = {"steps": steps, "warmup_steps": round(base.warmup_steps * steps / base.steps), "sharpness": False}
     runs: list[Run] = []
     while rival.rate is not None:
         assert rival.rate.low is not None and rival.rate.high is not None
@@ -167,7 +174,7 @@ def _every(model: Model, plan: Plan, steps: int) -> int:
 
 def _base(settings: TrainingSettings) -> TrainingSettings:
     """The model's settings without what would end rivals at different steps."""
-    return settings.replace(patience=0, obey_should_stop=False, sharpness=False, log_every=1)
+    return settings.replace(patience=0, obey_should_stop=False, log_every=1)
 
 
 def _document(model: Model, plan: Plan) -> dict[str, Any]:

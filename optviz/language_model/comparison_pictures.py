@@ -47,6 +47,17 @@ def plot_losses(comparison: Comparison) -> np.ndarray:
     )
 
 
+def plot_diagnostics(comparison: Comparison) -> np.ndarray:
+    """The picture of what went on inside the runs with the first judging seed; see `plot_training_diagnostics`."""
+    from optviz.plotting.training import plot_training_diagnostics
+
+    first = {standing.label: standing.runs[0] for standing in comparison.standings}
+    caption = f"{what_was_equal(comparison)} · drawn: seed {comparison.standings[0].runs[0].seed}"
+    return plot_training_diagnostics(
+        {label: run.record for label, run in first.items()}, title=_plain(title(comparison)), caption=caption
+    )
+
+
 def plot_paths(comparison: Comparison) -> np.ndarray:
     """The paths of the weights with the first judging seed, over the loss on the plane of their principal directions.
 

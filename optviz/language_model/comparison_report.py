@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optviz.language_model.checkpoints import write_whole
-from optviz.language_model.comparison_pictures import plot_losses, plot_paths, save_and_close, title, what_was_equal
+from optviz.language_model.comparison_pictures import (
+    plot_diagnostics,
+    plot_losses,
+    plot_paths,
+    save_and_close,
+    title,
+    what_was_equal,
+)
 from optviz.language_model.standings import RULE, Run, sentences, table
 from optviz.manifest import environment, json_number
 
@@ -26,6 +33,7 @@ def write_comparison(comparison: Comparison, out: Path) -> None:
     write_whole(out / "curves.csv", _as_csv(_curve_rows(comparison)))
     write_whole(out / "results.json", _as_json_bytes(results(comparison)))
     save_and_close(plot_losses(comparison)[0], out / "loss_curves.png")
+    save_and_close(plot_diagnostics(comparison)[0], out / "diagnostics.png")
     save_and_close(plot_paths(comparison)[0], out / "weight_paths.png")
     write_whole(out / "report.md", report(comparison).encode())
 
@@ -80,6 +88,7 @@ def report(comparison: Comparison) -> str:
         f"Equal for all: {what_was_equal(comparison)}.",
         RULE,
         "![Losses](loss_curves.png)",
+        "![What went on inside the runs](diagnostics.png)",
         "![Paths of the weights](weight_paths.png)",
     ]
     return "\n\n".join(parts) + "\n"

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +20,11 @@ from optviz.language_model.checkpoints import canonical, has_checkpoint, write_w
 from optviz.language_model.curves import CURVES, VALIDATION, read_curves
 from optviz.language_model.models import Model
 from optviz.language_model.settings import TrainingSettings
-from optviz.language_model.standings import Run
+from optviz.language_model.standings import Run, Series
 from optviz.language_model.training import Progress, train
 
 _UNFINISHED = "unfinished"
+_POINTS = 200  # of a series along a run
 
 
 class Paused(Exception):
@@ -202,7 +203,20 @@ def _finished(model: Model, trial: Trial, watch: _Watch) -> Run:
         tuple(loss if math.isfinite(loss) else math.inf for loss in known),
         (math.nan, *(_mean(steps, *ends) for ends in itertools.pairwise(due))),
         float(seconds),
+        _record(steps, validation) if trial.stage == "judging" else {},
     )
+
+
+def _record(steps: dict[str, np.ndarray], validation: dict[str, np.ndarray]) -> dict[str, Series]:
+    """What the pictures of the record show: of each column at most `_POINTS` means of neighbours."""
+    tables = {"gradient_norm": steps, "update_to_weight": steps, "learning_rate": steps, "sharpness": validation}
+    record = {}
+    for name, table in tables.items():
+        if len(table["step"]) and np.isfinite(table[name]).any():
+            parts = np.array_split(np.arange(len(table["step"])), min(_POINTS, len(table["step"])))
+            series = ([float(np.mean(column[part])) for part in parts] for column in (table["step"], table[name]))
+            record[name] = Series(*map(tuple, series))
+    return record
 
 
 def _mean(columns: dict[str, np.ndarray], begin: int, end: int) -> float:
@@ -216,18 +230,26 @@ def read_run(path: Path) -> Run:
     try:
         told = json.loads(path.read_text("utf-8"))
         told["losses"] = tuple(math.inf if loss is None else float(loss) for loss in told["losses"])
-        told["training_losses"] = tuple(math.nan if x is None else float(x) for x in told["training_losses"])
+        told["training_losses"] = _numbers(told["training_losses"])
+        told["record"] = {name: Series(*map(_numbers, series)) for name, series in told["record"].items()}
         return Run(**{**told, "steps": tuple(told["steps"])})
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError(f"{path} is damaged: it is no finished run. Delete it to have it made again.") from None
+
+
+def _numbers(told: list[float | None]) -> tuple[float, ...]:
+    return tuple(math.nan if x is None else float(x) for x in told)
 
 
 def _as_json(run: Run) -> dict[str, Any]:
     """A run as JSON data, None for what is not finite."""
-    lists = {
-        name: [x if math.isfinite(x) else None for x in getattr(run, name)] for name in ("losses", "training_losses")
-    }
-    return {**run._asdict(), **lists, "steps": list(run.steps)}
+
+    def known(numbers: Sequence[float]) -> list[float | None]:
+        return [x if math.isfinite(x) else None for x in numbers]
+
+    record = {name: [known(numbers) for numbers in series] for name, series in run.record.items()}
+    lists = {name: known(getattr(run, name)) for name in ("steps", "losses", "training_losses")}
+    return {**run._asdict(), **lists, "record": record}
 
 
 def _share(source: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from optviz.language_model.checkpoints import canonical
@@ -9,7 +10,8 @@ from optviz.language_model.settings import TrainingSettings
 from surfaces.transformer import Transformer
 
 FORMAT = "optviz-language-model/1"
-MOST_LAYERS = 1000
+MOST = {"layers": 1000, "context": 2**16}
+"""Sizes that the number of weights does not bound."""
 NOT_UNDERSTOOD = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 """What hostile or damaged JSON data may raise."""
 
@@ -17,6 +19,13 @@ NOT_UNDERSTOOD = (ValueError, TypeError, KeyError, AttributeError, OverflowError
 def reason_of(error: Exception) -> str:
     """Why data was not understood, as the end of a sentence without its full stop."""
     return f"it lacks {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
+
+
+def require_bounded(sizes: Mapping[str, Any]) -> None:
+    """ValueError if one of the sizes is larger than `MOST`, or no whole number."""
+    for name, most in MOST.items():
+        if not isinstance(sizes.get(name), int) or sizes[name] > most:
+            raise ValueError(f"A model has at most {most} for {name}, got {sizes.get(name)!r}.")
 
 
 def understood(config: Any) -> Transformer:
@@ -30,8 +39,7 @@ def understood(config: Any) -> Transformer:
     if not isinstance(config["about"].get("validation_share", 0.1), float):
         raise ValueError("the share of the text that it held out is no number")
     sizes = config["model"]
-    if not isinstance(sizes.get("layers"), int) or sizes["layers"] > MOST_LAYERS:
-        raise ValueError(f"a model of more than {MOST_LAYERS} layers is not read")
+    require_bounded(sizes)
     transformer = Transformer(**sizes)
     TrainingSettings.from_json(config["training"])
     for split in ("train", "validation"):

@@ -137,8 +137,7 @@ def read_curves(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     if not path.exists():
         return {}
-    lines = path.read_text("utf-8", errors="replace").splitlines(keepends=True)
-    header, *rows = [line for line in lines if line.endswith("\n")] or [""]
+    header, *rows = path.read_bytes().decode("utf-8", errors="replace").split("\n")[:-1] or [""]
     names = header.strip().split(",") if header else []
     try:
         table = np.loadtxt(rows, delimiter=",", ndmin=2, comments=None) if rows else np.zeros((0, len(names)))

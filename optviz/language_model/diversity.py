@@ -166,7 +166,7 @@ def play(
             jax.random.fold_in(jax.random.key(settings.seed), index),
         )
         judged = index % settings.validate_every == 0 or index + 1 == num_rounds
-        loss = float(held_out_loss(model, learner.params, jnp.asarray(held_out))) if judged else None
+        loss = float(held_out_loss(model, learner.judged, jnp.asarray(held_out))) if judged else None
         given = _checked("prompts", prompts(tokens, rng, settings.texts, settings.prompt_tokens), settings.texts)
         written, divergence = written_by(model, learner.params, params, decode, given, settings, key)
         parts = {reward: _checked(reward.__name__, reward(written), settings.texts) for reward in rewards}

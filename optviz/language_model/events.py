@@ -22,9 +22,13 @@ def finite(value: Any) -> float | None:
 
 def add_event(path: Path, event: Event) -> None:
     """Append one event, JSON data without NaN."""
-    line = json.dumps(event, allow_nan=False) + "\n"
     with path.open("a", encoding="ascii") as file:
-        file.write(line)
+        file.write(_line(event))
+
+
+def only_event(path: Path, event: Event) -> None:
+    """Write one event, JSON data without NaN, in the place of all before."""
+    write_whole(path, _line(event).encode())
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -33,10 +37,14 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
 
 
+def _line(event: Event) -> str:
+    return json.dumps(event, allow_nan=False) + "\n"
+
+
 def keep_events(path: Path, is_kept: Callable[[Event], bool]) -> None:
     """Forget the events that will come again, because a run goes on from before them."""
     kept = [event for event in read_events(path) if is_kept(event)]
-    write_whole(path, "".join(json.dumps(event) + "\n" for event in kept).encode())
+    write_whole(path, "".join(map(_line, kept)).encode())
 
 
 class Tail:

@@ -136,6 +136,15 @@ def stop(job_id: str, models: str | Path | None = None) -> Job:
     return _wished(job_id, "stop", "stopped", models)
 
 
+def stop_waiting(model: str, models: str | Path | None = None) -> None:
+    """Stop what waits or pauses for a model, which is to be deleted. ValueError if something is being done to it."""
+    own = [job for job in list_jobs(models) if job.is_active and job.model == model]
+    if any(job.status == "running" for job in own):
+        raise ValueError(f"Something is being done to {model}: wait for it, or stop it on the page of the model.")
+    for job in own:
+        stop(job.id, models)
+
+
 def resume(job_id: str, models: str | Path | None = None) -> Job:
     """Queue a paused job again, behind the others; one that is about to pause goes on.
 

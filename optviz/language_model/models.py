@@ -34,7 +34,7 @@ from optviz.language_model.checkpoints import (
     read_checkpoint,
     write_whole,
 )
-from optviz.language_model.configs import FORMAT, MOST_LAYERS, NOT_UNDERSTOOD, reason_of, understood
+from optviz.language_model.configs import FORMAT, NOT_UNDERSTOOD, reason_of, require_bounded, understood
 from optviz.language_model.locks import locked
 from optviz.language_model.settings import TrainingSettings
 from optviz.language_model.tokenizers import Tokenizer, tokenizer_from_json
@@ -197,8 +197,7 @@ def create_model(
     folder = new_folder(name, models)
     if tokenizer.size > model.vocabulary_size:
         raise ValueError(f"The tokenizer has {tokenizer.size} tokens, the model {model.vocabulary_size}.")
-    if model.layers > MOST_LAYERS:
-        raise ValueError(f"A model has at most {MOST_LAYERS} layers, got {model.layers}.")
+    require_bounded(dataclasses.asdict(model))
     parts = {"train": np.asarray(train), "validation": np.asarray(validation)}
     for split, tokens in parts.items():
         if len(tokens) < model.context + 1:

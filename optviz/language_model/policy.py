@@ -36,8 +36,9 @@ class WeightedText(eqx.Module):
     """The loss $-\\sum_{bt} w_{bt} \\log p_\\theta(x_{bt} | x_{b,<t})$, plus a leash to a frozen copy.
 
     With weights 1 / N on N given tokens it is supervised learning; with advantages / N on tokens that the model itself
-    has just written, its gradient is the policy gradient: Williams (1992), Machine Learning 8, REINFORCE. The leash
-    adds `leash` times KL(model ‖ reference) of the prediction of each token, summed exactly over the vocabulary.
+    has just written, its gradient is the policy gradient: Williams (1992), Machine Learning 8, REINFORCE. Nothing is
+    dropped out, as nothing was when the model wrote. The leash adds `leash` times KL(model ‖ reference) of the
+    prediction of each token, summed exactly over the vocabulary.
     """
 
     model: Transformer
@@ -48,20 +49,19 @@ class WeightedText(eqx.Module):
     """The leash's weight at each token; none where None."""
     reference: Weights | None = None
 
-    def __call__(self, params: Weights, key: PRNGKeyArray | None = None) -> Float[Array, ""]:
+    def __call__(self, params: Weights) -> Float[Array, ""]:
         rows = (self.tokens, self.weights, self.leash)
         blocks = -(-len(self.tokens) // _BLOCK)
         if blocks == 1:
-            return self._loss(params, rows, key)
+            return self._loss(params, rows)
         missing = blocks * _BLOCK - len(self.tokens)  # rows without weight
         parts = jax.tree.map(lambda x: jnp.pad(x, ((0, missing), (0, 0))).reshape(blocks, _BLOCK, -1), rows)
-        keys = None if key is None else jax.random.split(key, blocks)
-        part_loss = jax.checkpoint(lambda params, part, key: self._loss(params, part, key))
-        return jax.lax.scan(lambda sum_, p: (sum_ + part_loss(params, *p), None), jnp.zeros(()), (parts, keys))[0]
+        part_loss = jax.checkpoint(lambda params, part: self._loss(params, part))  # which hashes what it is given
+        return jax.lax.scan(lambda sum_, part: (sum_ + part_loss(params, part), None), jnp.zeros(()), parts)[0]
 
-    def _loss(self, params: Weights, rows: Any, key: PRNGKeyArray | None) -> Float[Array, ""]:
+    def _loss(self, params: Weights, rows: Any) -> Float[Array, ""]:
         tokens, weights, leash = rows
-        own = log_probs(self.model, params, tokens, key)
+        own = log_probs(self.model, params, tokens)
         chosen = jnp.take_along_axis(own, tokens[:, 1:, None], axis=-1)[..., 0]
         loss = -jnp.sum(weights[:, 1:] * chosen)
         if leash is None or self.reference is None:
@@ -172,11 +172,9 @@ def token_weights(
     return (written * np.reshape(advantages, (-1, 1)) / max(written.sum(), 1)).astype(np.float32)
 
 
-def log_probs(
-    model: Transformer, params: Weights, tokens: Int[Given, "B T"], key: PRNGKeyArray | None = None
-) -> Float[Array, "B T-1 V"]:
+def log_probs(model: Transformer, params: Weights, tokens: Int[Given, "B T"]) -> Float[Array, "B T-1 V"]:
     """What the model thinks of each token of the vocabulary in the place of each token but the first, in nats."""
-    return jax.nn.log_softmax(model.batch_logits(params, jnp.asarray(tokens)[:, :-1], key), axis=-1)
+    return jax.nn.log_softmax(model.batch_logits(params, jnp.asarray(tokens)[:, :-1]), axis=-1)
 
 
 def _drawn(logits: Float[Array, "B V"], key: PRNGKeyArray, temperature: ScalarLike) -> Int[Array, " B"]:

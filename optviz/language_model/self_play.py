@@ -16,7 +16,7 @@ from optviz.language_model.locks import locked
 from optviz.language_model.models import Model
 from optviz.language_model.policy import Learner, resume_learning
 from optviz.optimizers import load_state_dict, state_dict
-from optviz.optimizers.protocol import as_optimizer, evaluation_params
+from optviz.optimizers.protocol import as_optimizer
 from surfaces.transformer import Weights
 
 CHECKPOINT = "self-play"
@@ -109,8 +109,7 @@ def _append(path: Path, played: Played) -> None:
 
 def _save(model: Model, played: Played, seconds: float, own: Mapping[str, Any], frozen: Weights) -> None:
     """Write the weights; of a game that can go on also where learning stands, and the copy that it is measured by."""
-    params = evaluation_params(played.learner.opt_state, played.learner.params)
     facts = {"step": played.number + 1, "seconds": seconds, "best_loss": None, "since_best": 0, **own}
-    parts = {"weights": params, **({"training": played.learner, "frozen": frozen} if own else {})}
+    parts = {"weights": played.learner.judged, **({"training": played.learner, "frozen": frozen} if own else {})}
     arrays = {part: state_dict(tree) for part, tree in parts.items()}
     write_checkpoint(model.folder / CHECKPOINT, model.identity, facts, **arrays)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,13 @@ COARSE = 10.0
 """The largest factor between the best rate and its neighbours that were tried with which optimizers are ranked."""
 
 
+class Series(NamedTuple):
+    """A quantity along a run: numbers of steps and values, NaN where there is none."""
+
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+
+
 class Run(NamedTuple):
     """One training run, as far as a comparison keeps it."""
 
@@ -41,6 +49,8 @@ class Run(NamedTuple):
     """The mean loss of the batches since the validation before; NaN at step 0."""
     seconds_per_step: float
     """The median over the run, without compilation and validations."""
+    record: Mapping[str, Series] = MappingProxyType({})
+    """Of a run that judges, by the columns of its tables: what goes on inside."""
 
     @property
     def final_loss(self) -> float:

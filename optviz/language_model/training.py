@@ -56,6 +56,8 @@ class Progress(NamedTuple):
     event: str = ""
     """`validated` after a validation, `finished`, `stopped` by a rule, `paused` by the caller; else empty."""
     reason: str = ""
+    is_saved: bool = False
+    """Whether a run that is killed now goes on from here."""
 
 
 class Run(NamedTuple):
@@ -180,12 +182,14 @@ def _trained(plan: Plan, run: Run, curves: Curves, on_progress: Any, should_paus
         run, pace.speed = run._replace(seconds=run.seconds + taken), length / taken
         validates, pauses = _is_due(settings, run.step, settings.validate_every), should_pause()
         run = _validated(plan, run, curves) if validates else run
-        if pauses or _is_due(settings, run.step, settings.save_every) or _reason_to_end(plan, run):
+        saves = pauses or _is_due(settings, run.step, settings.save_every) or bool(_reason_to_end(plan, run))
+        if saves:
             _save(plan, run)
         if pauses and not _reason_to_end(plan, run):
             on_progress(last := _progress(plan, run, curves, pace, "paused"))
             return last
-        on_progress(_progress(plan, run, curves, pace, "validated" if validates else ""))
+        told = _progress(plan, run, curves, pace, "validated" if validates else "")
+        on_progress(told._replace(is_saved=saves))
 
 
 class Pace:

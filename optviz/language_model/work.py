@@ -25,7 +25,7 @@ from optviz.language_model.comparison import compare, with_steps
 from optviz.language_model.comparison_plan import Plan
 from optviz.language_model.comparison_runs import ComparisonProgress
 from optviz.language_model.curves import summary_writer, told_divergence
-from optviz.language_model.events import add_event, finite, keep_events
+from optviz.language_model.events import add_event, finite, keep_events, only_event
 from optviz.language_model.jobs import Job
 from optviz.language_model.models import Model, open_model
 from optviz.language_model.reasoning.game import Options, play_game
@@ -69,12 +69,12 @@ class Desk:
         wish = jobs.read_job(self.job.id, self.models).wish
         return "leave" if wish == "go" and self._is_leaving() else wish
 
-    def tell(self, event: Mapping[str, Any]) -> None:
-        """Append an event; `at` orders it among those of earlier sittings."""
-        if not self._has_told:
+    def tell(self, event: Mapping[str, Any], alone: bool = False) -> None:
+        """Append an event; `at` orders it among those of earlier sittings. Told `alone` it takes the place of all."""
+        if not self._has_told and not alone:
             keep_events(self._file, lambda old: old["at"] < event["at"])
             self._has_told = True
-        add_event(self._file, event)
+        (only_event if alone else add_event)(self._file, event)
         if event.get("saved"):
             jobs.saved(self.job.id, self.models)
 
@@ -121,8 +121,8 @@ def _train(desk: Desk) -> Ending:
 
     def on_progress(progress: Progress) -> None:
         nonlocal last_told
-        if progress.event or time.monotonic() - last_told > _EVERY:
-            desk.tell(_told(progress))
+        if progress.event or progress.is_saved or time.monotonic() - last_told > _EVERY:
+            desk.tell(_told(progress), alone=True)  # what was before stands in the curves
             last_told = time.monotonic()
 
     model, settings = desk.model, desk.job.settings
@@ -139,8 +139,7 @@ def _told(progress: Progress) -> dict[str, Any]:
     numbers = progress._asdict()
     texts = {name: numbers.pop(name) for name in ("event", "reason")}
     steps = {name: numbers.pop(name) for name in ("step", "steps")}
-    is_saved = progress.event == "validated" and progress.step > 0
-    saved = {"saved": True} if is_saved else {}
+    saved = {"saved": True} if numbers.pop("is_saved") else {}
     return {"at": [progress.step], **steps, **{k: finite(v) for k, v in numbers.items()}, **texts, **saved}
 
 

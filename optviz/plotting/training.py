@@ -233,6 +233,50 @@ def plot_training_comparison(
     return axes
 
 
+def plot_training_diagnostics(
+    records: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], *, title: str = "", caption: str = ""
+) -> np.ndarray:
+    """Draw what goes on inside runs against steps: gradients, updates, learning rates, sharpness, each on its own axes.
+
+    Args:
+      records: by the optimizers' labels; by `gradient_norm`, `update_to_weight`, `learning_rate` and `sharpness`, as
+        far as they are known, the numbers of steps (n,) and the values (n,).
+      title, caption: of the figure.
+
+    Returns:
+      The Axes (k,) of what is known of any run.
+    """
+    import matplotlib.pyplot as plt
+
+    shown = [name for name in _RECORDED if any(name in own for own in records.values())]
+    rows = max(1, -(-len(shown) // 2))
+    figure, grid = plt.subplots(rows, 2, figsize=(9.6, 0.9 + 2.8 * rows), layout="constrained", squeeze=False)
+    colors = style.colours(records)
+    for ax, name in zip(grid.ravel(), shown, strict=False):
+        for label, own in records.items():
+            if name in own:
+                marker = "o" if name == "sharpness" else None  # of few points
+                ax.plot(*own[name], color=colors[label], lw=1.2, marker=marker, ms=3, label=label)
+        ax.set_title(_RECORDED[name], loc="left", fontsize=9, pad=4)
+        ax.set_yscale("log")
+        ax.set_xlim(left=0)
+        _tidy(ax)
+    for ax in grid.ravel()[len(shown) :]:
+        ax.set_axis_off()
+    for ax in grid[-1]:
+        ax.set_xlabel("steps")
+    _common_legend(figure, grid.ravel())
+    _head(figure, title, caption)
+    return grid.ravel()[: len(shown)]
+
+
+_RECORDED = {
+    "gradient_norm": "L2 norm of the gradient, before clipping",
+    "update_to_weight": "update to weights, ratio of L2 norms",
+    "learning_rate": "learning rate",
+    "sharpness": "sharpness: largest eigenvalue of the Hessian",
+}
+
 _HEADINGS = (
     "against steps: mean, band around all seeds",
     "against seconds",

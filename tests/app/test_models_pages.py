@@ -22,7 +22,7 @@ from nicegui import ui
 from optviz import language_model as lm
 from optviz.app import library, lm_api, lm_curves, models_page, security, uploads
 from optviz.app.library import Library, _Starter
-from optviz.app.lm_parts import Button
+from optviz.app.lm_parts import Button, jobs_of
 from optviz.app.texts import Texts
 from optviz.app.work import Workers
 from optviz.language_model import jobs, worker
@@ -190,7 +190,19 @@ def test_a_finished_model_is_trained_further_if_more_steps_are_asked_for(models)
         *(sees("/models/model/one", "Finished."), sets("Steps", 20), clicks("Train"), told("Starts in a moment.")),
         *(finish, tells("20 of 20")),
     )
-    assert [dict(job.settings) for job in jobs.list_jobs(models)] == [{"steps": 20}]
+    (job,) = jobs.list_jobs(models)
+    assert job.settings == {"steps": 20}
+    model = lm.lengthen(lm.open_model("one", models), 30)
+    assert jobs_of(model, "train", [job]) == [job]  # although its config.json is younger
+
+
+def test_a_damaged_model_stands_in_the_list_with_what_is_wrong_and_hides_no_other(models):
+    _trained(models)
+    for name, file in (("two", "config.json"), ("three", "validation.csv")):
+        made(models, name)
+        (models / name / file).write_text("1,2\n3\n")
+    visit(sees("/models", "My models"), tells("config.json is damaged"), tells("validation.csv is damaged"))
+    visit(sees("/models", "12 / 12"))
 
 
 def test_training_is_asked_to_write_for_tensorboard(models):

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from optviz import language_model as lm
+from optviz.language_model.generation import stream_tokens
 from optviz.language_model.training import _advance
 from surfaces.transformer import LanguageModelLoss, Transformer
 from tests.benchmarks import memory
@@ -53,14 +54,14 @@ def shakespeare():
     return Path(path).read_text(encoding="utf-8")
 
 
-def trained(folder, text, **changes):
+def trained(folder, text, preset=PRESET, on_progress=lambda progress: None, **changes):
     """The preset's run on a text of which nine tenths are learnt; how it ended."""
     tokenizer, cut = Characters(text), int(0.9 * len(text))
     tokens = tokenizer.encode(text)
-    settings = PRESET.training.replace(**changes)
-    model = PRESET.model(tokenizer.size)
+    settings = preset.training.replace(**changes)
+    model = preset.model(tokenizer.size)
     made = lm.create_model("preset", model, settings, tokens[:cut], tokens[cut:], tokenizer, models=folder)
-    return lm.train(made)
+    return lm.train(made, on_progress)
 
 
 def test_the_preset_on_shakespeare(benchmark, figure, tmp_path):
@@ -141,36 +142,61 @@ def test_many_steps_in_a_loop_against_one_a_call(benchmark, figure):
 
 
 @partial(jax.jit, static_argnames="length")
-def with_cache(model, params, first, length):
-    """`length` tokens, each the likeliest, and its logits, by the key-value cache."""
-
-    def step(carry, position):
-        token, cache = carry
-        logits, cache = model.with_cache(params, cache, token, position)
-        return (jnp.argmax(logits).astype(token.dtype), cache), logits
-
-    return jax.lax.scan(step, (first, model.empty_cache()), jnp.arange(length))[1]
-
-
-@partial(jax.jit, static_argnames="length")
 def without_cache(model, params, first, length):
-    """The same, with all tokens read again for each."""
+    """`length` tokens after `first`, each the likeliest, with all tokens read again for each."""
 
     def step(tokens, position):
-        logits = model.logits(params, tokens)[position]
-        return tokens.at[position + 1].set(jnp.argmax(logits).astype(tokens.dtype), mode="drop"), logits
+        token = jnp.argmax(model.logits(params, tokens)[position]).astype(tokens.dtype)
+        return tokens.at[position + 1].set(token, mode="drop"), token
 
-    return jax.lax.scan(step, jnp.zeros(length, first.dtype).at[0].set(first), jnp.arange(length))[1]
+    return jax.lax.scan(step, jnp.zeros(length, jnp.int32).at[0].set(first), jnp.arange(length))[1]
 
 
 def test_generation_with_a_cache(benchmark, figure):
-    model, length, repeats = (lm.preset("book").model(1000), 256, 1) if benchmark.enabled else (SMALL, 16, 1)
-    arguments = (model, model.init(jax.random.key(0)), jnp.int32(1), length)
-    found = benchmark.pedantic(lambda: with_cache(*arguments), rounds=1)
-    np.testing.assert_allclose(found[:4], without_cache(*arguments)[:4], rtol=1e-3, atol=1e-3)
-    slow, fast = (seconds(lambda f=f: f(*arguments), repeats) for f in (without_cache, with_cache))
+    model, length, repeats = (lm.preset("book").model(1000), 256, 3) if benchmark.enabled else (SMALL, 16, 1)
+    params, first = model.init(jax.random.key(0)), np.array([1])
+
+    def with_cache():
+        return np.concatenate(list(stream_tokens(model, params, first, lm.Sampling(length, temperature=0.0))))
+
+    found = benchmark.pedantic(with_cache, rounds=1)
+    np.testing.assert_array_equal(found[:4], without_cache(model, params, 1, length)[:4])
+    slow, fast = (seconds(f, repeats) for f in (lambda: without_cache(model, params, 1, length), with_cache))
     print(f"\n{length} tokens: {1e3 * fast:.0f} ms with the cache, {1e3 * slow:.0f} ms without")
     figure("generation without a cache / with it", slow / fast, 10, "times", more_is_better=True)
+
+
+PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L4": 121e12, "T4": 65e12}
+"""Of a chip, dense products in half precision a second, as its maker states them."""
+
+
+def test_the_large_preset_on_an_accelerator(benchmark, figure, tmp_path):
+    text, name = shakespeare(), jax.devices()[0].device_kind
+    if jax.default_backend() == "cpu" and benchmark.enabled:
+        pytest.skip("shakespeare-gpu takes hours without an accelerator")
+    preset = lm.preset("shakespeare-gpu") if benchmark.enabled else PRESET
+    text, changes = (text, {}) if benchmark.enabled else (text[:4000], {"steps": 2})
+    told, speeds = benchmark.pedantic(lambda: watched(tmp_path, text, preset, **changes), rounds=1)
+    rate, model = statistics.median(speeds), preset.model(65)
+    chip = next((flops for chip, flops in PEAK_FLOPS.items() if chip in name), None)
+    share = f"{rate * flops_of_a_token(model) / chip:.1%} of its peak" if chip else "its peak is not known"
+    print(f"\n{name}: {rate:,.0f} tokens a second, {share}")
+    figure("validation loss of shakespeare-gpu", told.validation_loss, 1.47, "nats", more_is_better=False)
+
+
+def watched(folder, text, preset, **changes):
+    """How a run ended, and how many tokens a second it learnt in each block of steps."""
+    speeds = []
+    told = trained(
+        folder, text, preset, on_progress=lambda progress: speeds.append(progress.tokens_per_second), **changes
+    )
+    return told, speeds
+
+
+def flops_of_a_token(model):
+    """To learn from it, forward and backward: 6 N + 12 L W C. Chowdhery et al. (2022), arXiv:2204.02311, appendix B."""
+    weights = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(model.init, jax.random.key(0))))
+    return 6 * weights + 12 * model.layers * model.width * model.context
 
 
 PEAK = """

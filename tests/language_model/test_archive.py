@@ -292,7 +292,16 @@ HUGE = {"width": 2**20, "feed_forward": 2**20, "vocabulary_size": 2**20}
         ("config.json", lambda d: changed(d, format="other/1"), "not in the format"),
         ("config.json", lambda d: changed(d, model={}), "layers"),
         ("config.json", lambda d: changed(d, model=3), ""),
-        ("config.json", lambda d: changed(d, model={**json.loads(d)["model"], "layers": 10**9}), "1000 layers"),
+        (
+            "config.json",
+            lambda d: changed(d, model={**json.loads(d)["model"], "layers": 10**9}),
+            "at most 1000 for layers",
+        ),
+        (
+            "config.json",
+            lambda d: changed(d, model={**json.loads(d)["model"], "positions": "rotary", "context": 10**9}),
+            "at most 65536 for context",
+        ),
         ("config.json", lambda d: changed(d, model={**json.loads(d)["model"], **HUGE}), "its weights have"),
         ("config.json", lambda d: changed(d, model={**json.loads(d)["model"], "width": 10**30}), ""),
         ("config.json", lambda d: changed(d, model={**json.loads(d)["model"], "evil": 1}), "evil"),
@@ -317,6 +326,8 @@ HUGE = {"width": 2**20, "feed_forward": 2**20, "vocabulary_size": 2**20}
         ("validation.csv", lambda d: b"step,validation_loss\n1\n", "curves are not understood"),
         ("curves.csv", lambda d: bytes(1000), "curves are not understood"),
         ("curves.csv", lambda d: d + b"1", "curves are not understood"),
+        ("curves.csv", lambda d: b"step\n" + b"0\n" * 2 * 10**6, "curves are not understood"),
+        ("curves.csv", lambda d: b"step" + b"," * 10**6 + b"\n", "curves are not understood"),
         ("tokenizer.json", lambda d: d + b" " * 10**5, "more tokens than its model"),
     ],
 )

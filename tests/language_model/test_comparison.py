@@ -22,7 +22,9 @@ from optviz.language_model.standings import Run, Standing, chance_of, mean_inter
 from optviz.plotting.training import by_reach
 from tests.language_model.tiny import MODEL, TEXT, Nibbles
 
-SETTINGS = TrainingSettings(steps=6, batch_size=2, warmup_steps=2, validate_every=4, save_every=3, seed=5)
+SETTINGS = TrainingSettings(
+    steps=6, batch_size=2, warmup_steps=2, validate_every=4, save_every=3, seed=5, sharpness=True
+)
 WILD = "sgd:learning_rate=1e38"
 PLANNED = Plan(("adamw:b2=0.99", "lion", WILD), budget=4, seeds=2, validations=6)
 
@@ -74,6 +76,15 @@ def test_a_run_is_a_training_run_of_the_model_with_another_optimizer(whole, tmp_
     lm.train(model)
     assert tuple(read_curves(model.folder / "validation.csv")["validation_loss"]) == found.runs[0].losses
     np.testing.assert_array_equal(np.load(whole[0].paths[found.label])[-1], ravel_pytree(model.weights("last"))[0])
+
+
+def test_a_run_that_judges_keeps_what_goes_on_inside(whole):
+    found = whole[0].standings[0]
+    record = found.runs[0].record
+    assert set(record) == {"gradient_norm", "update_to_weight", "learning_rate", "sharpness"}
+    assert record["sharpness"].steps == found.runs[0].steps
+    assert all(np.isfinite(series.values).all() and min(series.values) > 0 for series in record.values())
+    assert found.tuning[0].record == {}
 
 
 def test_a_diverged_run_counts_as_an_infinite_loss_and_is_told(whole):

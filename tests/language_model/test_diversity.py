@@ -1,5 +1,7 @@
 """Diversity self-play: rewards are plain functions, what pays becomes likelier, leash and cost show."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -63,6 +65,13 @@ def test_many_texts_weigh_as_much_in_blocks_as_one_by_one():
     each = [loss(WEIGHTS, *(x[i : i + 1] for x in (tokens, weights, leash))) for i in range(100)]
     apart = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0), *each)
     chex.assert_trees_all_close(together, apart, rtol=1e-4, atol=1e-3)
+
+
+def test_dropout_acts_neither_on_what_is_written_nor_on_what_is_learnt_of_it():
+    dropped = dataclasses.replace(MODEL, dropout=0.5)
+    options = {"settings": SMALL, "num_rounds": 1}
+    first, second = (next(play(m, WEIGHTS, decode, BOOK[:100], BOOK[100:], ADAM, **options)) for m in (MODEL, dropped))
+    chex.assert_trees_all_equal(first.learner.params, second.learner.params)
 
 
 def sevens(written):

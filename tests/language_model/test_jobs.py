@@ -219,8 +219,7 @@ def test_a_running_job_is_paused_resumed_and_stopped(models):
     jobs.stop(job.id, models)
     thread.join(60)
     assert jobs.read_job(job.id, models).status == "stopped"
-    steps = [event["step"] for event in read_events(jobs.events_file(job.id, models))]
-    assert steps == sorted(steps)
+    assert len(read_events(jobs.events_file(job.id, models))) == 1  # of training the last, for the curves have all
 
 
 def test_a_worker_that_shall_end_leaves_its_job_at_the_head_of_the_queue(models):
@@ -263,8 +262,7 @@ def test_a_killed_worker_loses_nothing_and_its_successor_goes_on_bit_for_bit(mod
         assert second.wait(90) == 0, (models / ".jobs" / "worker-0.log").read_text()
     assert jobs.read_job(job.id, models).status == "finished"
     assert curves(models, "one") == curves(models, "whole")
-    steps = [event["step"] for event in read_events(jobs.events_file(job.id, models))]
-    assert steps == sorted(steps)
+    assert [event["step"] for event in read_events(jobs.events_file(job.id, models))] == [4000]
 
 
 @pytest.mark.parametrize(("wish", "becomes"), [("go", "queued"), ("pause", "paused"), ("stop", "stopped")])

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from optviz import language_model as lm
 from optviz import lm_report, lm_self_play_command
 from optviz.cli import app
+from optviz.language_model import jobs
 from optviz.terminal import visible
 
 SMALL = shlex.split(
@@ -63,7 +64,7 @@ def test_the_life_of_a_model(command, tmp_path):
     assert command("generate", "copy", "the ", "--length", 20, "--seed", 1).output == text.output
     listed = {row["name"]: row for row in json.loads(command("list", "--json").output)}
     assert set(listed) == {"cats", "copy"}
-    assert listed["cats"]["steps"] == 4 and listed["cats"]["title"] == "cats"
+    assert listed["cats"]["steps"] == 6 and listed["cats"]["title"] == "cats"
     assert "cats" in command("list").output
     assert command("delete", "copy", input="n\n").exit_code == 1
     assert command("delete", "copy", input="y\n").exit_code == 0
@@ -101,6 +102,17 @@ def test_an_encoding_is_told_and_can_be_named(command, tmp_path):
     assert "read as koi8-r" in named.output
 
 
+def test_a_model_is_deleted_with_what_waits_for_it_and_not_while_something_is_done_to_it(trained, tmp_path):
+    models = tmp_path / "models"
+    job = jobs.submit("train", "cats", {}, models)
+    jobs.take(0, models)
+    refused = trained("delete", "cats", "--yes")
+    assert refused.exit_code == 2 and "Something is being done to cats" in refused.stderr
+    jobs.settle(job.id, "queued", models=models)
+    assert trained("delete", "cats", "--yes").exit_code == 0
+    assert jobs.read_job(job.id, models).status == "stopped"
+
+
 def test_evaluate_tells_figures_with_intervals(trained, tmp_path):
     result = trained("evaluate", "cats")
     assert result.exit_code == 0, result.output
@@ -124,6 +136,9 @@ def test_self_play_saves_what_the_model_becomes(trained, tmp_path):
     assert (folder / "self_play.csv").read_text().count("\n") == 3
     assert lm.open_model("cats", tmp_path / "models").checkpoint("self-play").facts["step"] == 2
     assert trained("generate", "cats", "the", "--which", "self-play").exit_code == 0
+    longer = trained(*words.split(), "--rounds", 4)
+    assert "round 0" not in longer.output and "round 3: reward" in longer.output
+    assert (folder / "self_play.csv").read_text().count("\n") == 5
     again = trained(*words.split(), "--which", "self-play")
     assert again.exit_code == 0 and (folder / "self_play.csv").read_text().count("\n") == 3
 

@@ -58,6 +58,7 @@ def test_a_run_learns_and_tells_what_it_does(whole):
     assert told[-1].event == "finished"
     assert told[-1].validation_loss == validation["validation_loss"][-1]
     assert [p.step for p in told if p.event == "validated"] == [4, 8, 10]
+    assert [p.step for p in told if p.is_saved] == [3, 6, 9, 10]
     assert all(p.step <= q.step for p, q in itertools.pairwise(told))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import math
+import io
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,7 +27,6 @@ import typer
 from jaxtyping import Bool
 
 from optviz.arguments import parse_optimizer
-from optviz.language_model.evaluation import STUDENT
 from optviz.language_model.reasoning.exam import (
     Exam,
     Share,
@@ -41,6 +40,7 @@ from optviz.language_model.reasoning.game import Options
 from optviz.language_model.reasoning.play import Settings, random_buffers, self_play, warm_up, warm_up_optimizer
 from optviz.language_model.reasoning.proposers import ITSELF, proposer_named
 from optviz.language_model.reasoning.tasks import KINDS, Kind
+from optviz.language_model.standings import mean_interval
 from optviz.terminal import one_sentence, prepare
 from surfaces.transformer import Weights
 
@@ -141,11 +141,18 @@ def summary(results: Sequence[Result]) -> list[str]:
         rates = ", ".join(f"{name} {_rate(own.values(), name)}" for name in ("valid", "unique", "new"))
         lines += [f"{arm} ({', '.join(str(r.rounds) for r in own.values())} rounds): {accuracy}"]
         lines += [f"  proposals: {rates}"]
-        for control in (_WARM_UP, *(Arm.SUPERVISED for _ in "1" if arm == Arm.SELF_PLAY)):
+        for control in _controls(arm):
             pairs = [(_all(r), _all(last[control, seed])) for seed, r in own.items() if (control, seed) in last]
-            if pairs and control != arm:
+            if pairs:
                 lines.append(f"  less {control}: {_gain(pairs)}")
     return lines
+
+
+def _controls(arm: str) -> Sequence[str]:
+    """What an arm is compared with."""
+    if arm == _WARM_UP:
+        return ()
+    return (_WARM_UP, Arm.SUPERVISED, Arm.RANDOM, Arm.FROZEN) if arm == Arm.SELF_PLAY else (_WARM_UP,)
 
 
 def _gain(pairs: Sequence[tuple[Bool[np.ndarray, " t"], Bool[np.ndarray, " t"]]]) -> str:
@@ -154,10 +161,8 @@ def _gain(pairs: Sequence[tuple[Bool[np.ndarray, " t"], Bool[np.ndarray, " t"]]]
         mean, (low, high) = difference(*pairs[0])
         basis = "over tasks; one seed"
     else:
-        gains = np.array([after.mean() - before.mean() for after, before in pairs])
-        student = STUDENT[min(len(pairs) - 1, len(STUDENT)) - 1]
-        mean, half = float(gains.mean()), student * float(gains.std(ddof=1)) / math.sqrt(len(gains))
-        low, high, basis = mean - half, mean + half, f"over {len(pairs)} seeds"
+        mean, (low, high) = mean_interval([after.mean() - before.mean() for after, before in pairs])
+        basis = f"over {len(pairs)} seeds"
     verdict = "significant" if low > 0 or high < 0 else "not significant"
     return f"{100 * mean:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}] ({basis}): {verdict}"
 
@@ -175,28 +180,31 @@ def _rate(results: Iterable[Result], name: str) -> Share:
     return Share(sum(s.hits for s in shares), sum(s.total for s in shares))
 
 
-def write_csv(results: Sequence[Result], path: Path) -> None:
-    """A row for each exam and kind: exam tasks solved, and proposals valid, unique and new."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        names = ["arm", "seed", "minutes", "rounds", "kind", "solved", "tasks", "valid", "unique", "new", "proposals"]
-        writer.writerow(names)
-        for r in results:
-            for kind in KINDS:
-                rates = r.proposals[kind]
-                hits = [rates[name].hits for name in ("valid", "unique", "new")]
-                place = [r.arm, r.seed, round(r.minutes, 2), r.rounds, kind]
-                writer.writerow([*place, *share(r.marks[kind]), *hits, rates["valid"].total])
+def csv_lines(results: Sequence[Result], head: bool = False) -> str:
+    """A line for each exam and kind: exam tasks solved, and proposals valid, unique and new."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ["arm", "seed", "minutes", "rounds", "kind", "solved", "tasks", "valid", "unique", "new", "proposals"]
+    writer.writerows([names] if head else [])
+    for r in results:
+        for kind in KINDS:
+            rates = r.proposals[kind]
+            hits = [rates[name].hits for name in ("valid", "unique", "new")]
+            place = [r.arm, r.seed, round(r.minutes, 2), r.rounds, kind]
+            writer.writerow([*place, *share(r.marks[kind]), *hits, rates["valid"].total])
+    return text.getvalue()
 
 
-def _told(plan: Plan, arm: Arm, seed: int, params: Weights) -> list[Result]:
-    """The exams of an arm, each printed as it comes; in a process of its own."""
+def _told(plan: Plan, arm: Arm, seed: int, params: Weights, out: Path) -> list[Result]:
+    """The exams of an arm, each printed and appended to the table as it comes; in a process of its own."""
     prepare()
     results = []
     for result in run_arm(plan, arm, seed, params):
         results.append(result)
         shares = ", ".join(f"{kind} {100 * share(result.marks[kind]).value:.1f} %" for kind in KINDS)
         typer.echo(f"{arm}, seed {seed}, {result.minutes:.1f} min, round {result.rounds}: {shares}")
+        with out.open("a", encoding="utf-8") as file:
+            file.write(csv_lines([result]))
     return results
 
 
@@ -221,15 +229,15 @@ def main(
         starts = [warmed_up(plan, seed) for seed in range(seeds)]
         results = [result for _, result in starts]
         typer.echo("\n".join(summary(results)))
+        out.write_text(csv_lines(results, head=True), encoding="utf-8")
         with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
             work = [
-                pool.submit(_told, plan, each, seed, jax.tree.map(np.asarray, params))
+                pool.submit(_told, plan, each, seed, jax.tree.map(np.asarray, params), out)
                 for seed, (params, _) in enumerate(starts)
                 for each in arm or Arm
             ]
             for done in as_completed(work):
                 results += done.result()
-                write_csv(results, out)
         typer.echo("\n".join(["", *summary(results)]))
 
 

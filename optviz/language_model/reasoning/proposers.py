@@ -11,15 +11,25 @@ from jaxtyping import PRNGKeyArray
 
 from optviz.language_model.reasoning.answers import answer
 from optviz.language_model.reasoning.buffers import Buffers
-from optviz.language_model.reasoning.language import Refusal
-from optviz.language_model.reasoning.tasks import KINDS, Kind, Task, proposed, random_program, random_task, request
+from optviz.language_model.reasoning.language import Refusal, evaluate
+from optviz.language_model.reasoning.tasks import (
+    KINDS,
+    NUM_SHOWN,
+    Kind,
+    Task,
+    proposed,
+    random_input,
+    random_program,
+    random_task,
+    request,
+)
 from surfaces.names import unknown_name
 from surfaces.transformer import Transformer, Weights
 
 ITSELF = "itself"
 PROPOSERS = (ITSELF, "frozen", "random")
 """Names of who proposes."""
-_MOST_BEGUN = 2
+_MOST_BEGUN, _DRAWS = 2, 8
 
 
 class Proposal(NamedTuple):
@@ -47,19 +57,29 @@ def proposals_of(
 ) -> list[Proposal]:
     """For each kind as many proposals as there are `programs`, which induction is asked about.
 
-    The others go on from a random beginning of one or two operations. It does what the published prompts do by showing
-    earlier tasks, for which a short context has no room: without it all proposals come to use the same few operations,
-    and the solver forgets the rest.
+    All go on from random beginnings. These do what the published prompts do by showing earlier tasks, for which a short
+    context has no room: without them proposals come to use the same few operations, and inputs that say little of a
+    program, and the solver forgets the rest.
     """
     kinds: list[Kind] = [kind for kind in KINDS for _ in programs]
-    begun = ["" if kind == "induction" else random_program(rng, rng.randint(1, _MOST_BEGUN)) for kind in kinds]
-    asked = list(zip(kinds, [*programs] * len(KINDS), begun, strict=True))
+    about = [*programs] * len(KINDS)
+    begun = [_beginning(kind, program, rng) for kind, program in zip(kinds, about, strict=True)]
+    asked = list(zip(kinds, about, begun, strict=True))
     requests = [request(kind, program) + begin for kind, program, begin in asked]
     texts = answer(model, params, requests, key).texts
     outcomes = [
         proposed(kind, begin + text, program) for (kind, program, begin), text in zip(asked, texts, strict=True)
     ]
     return [Proposal(*each) for each in zip(kinds, requests, texts, outcomes, strict=True)]
+
+
+def _beginning(kind: Kind, program: str, rng: random.Random) -> str:
+    """One or two random operations; for induction up to three random inputs that the program takes."""
+    if kind != "induction":
+        return random_program(rng, rng.randint(1, _MOST_BEGUN))
+    drawn = dict.fromkeys(random_input(rng) for _ in range(_DRAWS))
+    taken = [given for given in drawn if not isinstance(evaluate(program, given), Refusal)]
+    return "".join(f"{given}," for given in taken[: rng.randint(1, NUM_SHOWN)])
 
 
 class FrozenProposer(eqx.Module):

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from optviz.language_model.reasoning.arms import Arm, Plan, Result, run_arm, summary, warmed_up, write_csv
+from optviz.language_model.reasoning.arms import Arm, Plan, Result, csv_lines, run_arm, summary, warmed_up
 from optviz.language_model.reasoning.exam import Share
 from optviz.language_model.reasoning.play import Settings
 from optviz.language_model.reasoning.tasks import ALPHABET, KINDS, TEXT_LENGTH
@@ -21,7 +21,7 @@ def result(arm, seed, right, total=100):
     return Result(arm, seed, marks, rates, 1, 1.0)
 
 
-def test_every_arm_is_examined_as_its_time_runs_and_written(tmp_path):
+def test_every_arm_is_examined_as_its_time_runs_and_written():
     params, start = warmed_up(PLAN, seed=0)
     results = [start, *(result for arm in Arm for result in run_arm(PLAN, arm, 0, params))]
     assert [r.arm for r in results] == ["warm-up", *(arm for arm in Arm for _ in range(PLAN.exams))]
@@ -29,17 +29,17 @@ def test_every_arm_is_examined_as_its_time_runs_and_written(tmp_path):
     for first, second in zip(results[1::2], results[2::2], strict=True):
         assert 0 < first.rounds < second.rounds
         assert 0 < first.minutes < second.minutes
-    write_csv(results, tmp_path / "table.csv")
-    rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((csv_lines(results[:2], head=True) + csv_lines(results[2:])).splitlines()))
     assert [row["arm"] for row in rows] == [r.arm for r in results for _ in KINDS]
     assert summary(results)
 
 
-def test_self_play_is_told_beside_supervised_learning_too():
-    arms = [("warm-up", 50), ("self-play", 80), ("supervised", 90)]
+def test_self_play_is_told_beside_every_control_that_was_run():
+    arms = [("warm-up", 50), ("self-play", 80), ("supervised", 90), ("frozen", 70)]
     lines = summary([result(arm, 0, right) for arm, right in arms])
     told = [line.split("points")[0].strip() for line in lines if "less" in line]
-    assert told == ["less warm-up: +30.0", "less supervised: -10.0", "less warm-up: +40.0"]
+    own = ["less warm-up: +30.0", "less supervised: -10.0", "less frozen: +10.0"]
+    assert told == [*own, "less warm-up: +40.0", "less warm-up: +20.0"]
 
 
 @pytest.mark.parametrize(

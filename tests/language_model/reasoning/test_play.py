@@ -146,7 +146,11 @@ def test_proposals_go_on_from_random_beginnings_and_those_for_induction_from_pro
     tasks = [p for p in proposals if p.kind != "induction" and isinstance(p.outcome, Task)]
     assert tasks and all(p.outcome.program.startswith(p.request[2:]) for p in tasks)
     known = {task.program for kind in ("deduction", "abduction") for task in buffers.tasks[kind].values()}
-    assert {p.request[2:].rstrip(": ") for p in proposals if p.kind == "induction"} <= known
+    about = [p.request[2:].partition(":") for p in proposals if p.kind == "induction"]
+    assert {program.rstrip() for program, _, _ in about} <= known
+    assert {inputs.count(",") for _, _, inputs in about} >= {1, 2, 3}
+    tasks = [p for p in proposals if p.kind == "induction" and isinstance(p.outcome, Task)]
+    assert tasks and all(p.outcome.proposal.startswith(p.request.partition(":")[2]) for p in tasks)
 
 
 def test_every_try_is_judged_and_counted_for_its_proposal(weights):
