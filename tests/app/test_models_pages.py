@@ -426,14 +426,16 @@ def lacks(sentence):
 def test_a_model_is_deleted_only_after_it_was_asked_and_if_nothing_is_done_to_it(models):
     made(models)
     job = jobs.submit("train", "one", {}, models)
+    jobs.take(0, models)
     delete = (clicks("Delete this model"), told("for ever?"), clicks("Delete for ever"))
     visit(sees("/models/model/one?tab=files", "Delete"), *delete, told("stop that first"))
     assert (models / "one").exists()
-    jobs.stop(job.id, models)
+    jobs.settle(job.id, "queued", models=models)
     visit(sees("/models/model/one?tab=files", "Delete"), clicks("Delete this model"), clicks("Keep it"))
     assert (models / "one").exists()
     visit(sees("/models/model/one?tab=files", "Delete"), *delete, told("There are no models yet"))
     assert not (models / "one").exists()
+    assert jobs.read_job(job.id, models).status == "stopped"
 
 
 # The routes for files
