@@ -237,7 +237,8 @@ def taught(
     """
     rewards = np.array([w.reward for w in written], np.float32)
     tokens, lengths = as_rows([w.question for w in written], [w.text for w in written])
-    weights = token_weights(tokens, lengths, advantages(rewards, [(w.role, w.kind) for w in written]))
+    groups, questions = [(w.role, w.kind) for w in written], [w.question for w in written]
+    weights = token_weights(tokens, lengths, advantages(rewards, groups, questions))
     # Rounds differ in how many texts they give; empty rows keep one compiled program for all.
     missing = ((0, settings.texts - len(written)), (0, 0))
     leash = settings.leash * token_weights(tokens, lengths) if settings.leash else None

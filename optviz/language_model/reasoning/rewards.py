@@ -7,10 +7,11 @@ is no program, here -0.5, being well-formed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from optviz.language_model.reasoning.language import Refusal
 from optviz.language_model.reasoning.tasks import Verdict
@@ -37,15 +38,30 @@ def solution_reward(verdict: Verdict) -> float:
     return {"right": 1.0, "wrong": WRONG, "malformed": MALFORMED}[verdict]
 
 
-def advantages(rewards: Float[np.ndarray, " n"], groups: Sequence[object]) -> Float[np.ndarray, " n"]:
-    """Rewards less the mean of their group, over its standard deviation: Task-Relative REINFORCE++ (section 3.3).
+def advantages(
+    rewards: Float[np.ndarray, " n"], groups: Sequence[object], questions: Sequence[str] | None = None
+) -> Float[np.ndarray, " n"]:
+    """Rewards less their baseline, over the standard deviation in their group: Task-Relative REINFORCE++ (section 3.3).
 
-    A group is a role with a kind of task, six in all. In a group where all rewards are equal nothing is to be learnt:
-    its advantages are 0.
+    A group is a role with a kind of task, six in all. The baseline is the mean of the group; of one of the `questions`
+    that was answered several times it is the mean of its other answers, since else the difficulty of questions is most
+    of what is learnt from: Kool, van Hoof & Welling (2019), Buy 4 REINFORCE samples, get a baseline for free. Where all
+    rewards are equal nothing is to be learnt: the advantages are 0.
     """
-    result = np.zeros(len(rewards), np.float32)
-    labels = np.array([str(group) for group in groups])
-    for label in set(labels):
-        own = rewards[labels == label]
-        result[labels == label] = (own - own.mean()) / own.std() if np.ptp(own) > 0 else 0.0
+    result, labels = np.zeros(len(rewards), np.float32), _numbered(groups)
+    asked = _numbered(range(len(rewards)) if questions is None else zip(labels, questions, strict=True))
+    often = np.bincount(asked)[asked]
+    means = np.bincount(asked, rewards)[asked] / often
+    for label in range(labels.max(initial=-1) + 1):
+        once, again = (labels == label) & (often == 1), (labels == label) & (often > 1)
+        result[once] = rewards[once] - rewards[once].mean() if once.any() else 0.0
+        result[again] = (rewards - means)[again] * (often / np.maximum(often - 1, 1))[again]
+        own = labels == label
+        result[own] /= max(float(np.sqrt(np.mean(result[own] ** 2))), 1e-6)
     return result
+
+
+def _numbered(values: Iterable[Any]) -> Int[np.ndarray, " n"]:
+    """Equal values have equal numbers, from 0 on."""
+    known: dict[Any, int] = {}
+    return np.array([known.setdefault(value, len(known)) for value in values], int)

@@ -184,6 +184,16 @@ def test_each_group_has_its_own_mean_and_deviation():
     np.testing.assert_allclose(advantages(3 * rewards + 7, groups), found, rtol=1e-5)
 
 
+def test_answers_to_one_question_are_held_against_each_other_and_not_against_easier_questions():
+    """Three answers to a hard question, three to an easy one, and two questions that were answered once."""
+    rewards = np.array([1, 0, 0, 1, 1, 0, 1, 0], np.float32)
+    found = advantages(rewards, ["solve"] * 8, [*"hhheee", "x", "y"])
+    expected = np.array([1, -0.5, -0.5, 0.5, 0.5, -1, 0.5, -0.5])
+    np.testing.assert_allclose(found, expected / np.sqrt(np.mean(expected**2)), rtol=1e-5)
+    assert not advantages(np.array([1, 1, 0, 0], np.float32), ["solve"] * 4, [*"eehh"]).any()
+    np.testing.assert_allclose(advantages(rewards, ["a"] * 4 + ["b"] * 4, ["q"] * 8)[4:].mean(), 0, atol=1e-6)
+
+
 def test_buffers_hold_a_task_once_and_none_of_the_exam():
     first, second, third = random_tasks("deduction", 3)
     empty = Buffers(forbidden=frozenset([third.question]))
