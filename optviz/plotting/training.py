@@ -244,13 +244,14 @@ def plot_training_diagnostics(
       title, caption: of the figure.
 
     Returns:
-      The Axes (k,) of what is known of any run.
+      The Axes (k,), one for each of these that is known of any run; one that is empty if none is.
     """
     import matplotlib.pyplot as plt
 
     shown = [name for name in _RECORDED if any(name in own for own in records.values())]
-    rows = max(1, -(-len(shown) // 2))
-    figure, grid = plt.subplots(rows, 2, figsize=(9.6, 0.9 + 2.8 * rows), layout="constrained", squeeze=False)
+    rows, columns = (2, 2) if len(shown) == 4 else (1, max(1, len(shown)))
+    size = (9.6, 0.9 + (2.8 if columns < 3 else 2.4) * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     colors = style.colours(records)
     for ax, name in zip(grid.ravel(), shown, strict=False):
         for label, own in records.items():
@@ -261,17 +262,15 @@ def plot_training_diagnostics(
         ax.set_yscale("log")
         ax.set_xlim(left=0)
         _tidy(ax)
-    for ax in grid.ravel()[len(shown) :]:
-        ax.set_axis_off()
     for ax in grid[-1]:
         ax.set_xlabel("steps")
     _common_legend(figure, grid.ravel())
     _head(figure, title, caption)
-    return grid.ravel()[: len(shown)]
+    return grid.ravel()
 
 
 _RECORDED = {
-    "gradient_norm": "L2 norm of the gradient, before clipping",
+    "gradient_norm": "gradient before clipping, L2 norm",
     "update_to_weight": "update to weights, ratio of L2 norms",
     "learning_rate": "learning rate",
     "sharpness": "sharpness: largest eigenvalue of the Hessian",
