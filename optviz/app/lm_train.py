@@ -126,7 +126,9 @@ class TrainTab(JobView):
             self.bar.start.set_visibility(False)  # the head of the page says why
         self.choices.set_visibility(self.bar.start.visible)
         if found.steps >= found.all_steps:
-            self.bar.told.text = self.bar.told.text or self.texts("Finished. {sentence}", sentence="").strip()
+            ended = self.bar.told.text or self.texts("Finished. {sentence}", sentence="").strip()
+            more = self.texts("With more steps it goes on.") if self.choices.visible else ""
+            self.bar.told.text = f"{ended} {more}".strip()
             is_longer = (self.form.boxes[work.STEPS].value or 0) > found.steps
             self.bar.start.set_visibility(self.bar.start.visible and is_longer)
         self.progress.value = min(found.steps / found.all_steps, 1.0)

@@ -107,7 +107,7 @@ class _Game(JobView):
     def build(self) -> None:
         texts, defaults = self.texts, Options()
         with ui.expansion(texts("Settings")).props("dense").classes("w-full"):
-            self.optimizer = OptimizerBox(texts, "adam", 3e-4)
+            self.optimizer = OptimizerBox(texts, "adam", 2e-4)
             self.form = Form(texts, FIELDS, {field.name: getattr(defaults, field.name) for field in FIELDS})
         names = {name: texts(NAMES[name]) for name in PROPOSERS}
         self.proposer = ui.select(names, value=defaults.proposer, label=texts("Who proposes"))

@@ -49,7 +49,7 @@ class Options:
       ValueError, TypeError: for a number out of its range, an unknown optimizer or hyperparameter.
     """
 
-    optimizer: str = "adam:learning_rate=3e-4"
+    optimizer: str = "adam:learning_rate=2e-4"
     """Of self-play, as the command line takes it."""
     rounds: int = 1000
     warm_up_steps: int = 6000
@@ -61,7 +61,7 @@ class Options:
     """Rounds between two exams."""
     proposer: str = ITSELF
     """One of `PROPOSERS`; with another than the model itself only its solving learns."""
-    leash: float = 0.1
+    leash: float = 0.03
     """As in `play.Settings`; without one the model forgets within an hour what the warm-up taught it."""
     seed: int = 0
 
