@@ -113,7 +113,7 @@ def _steps(plan: Plan, arm: Arm, seed: int, params: Weights) -> Iterator[Weights
     if arm is Arm.SUPERVISED:
         return (learner.judged for learner, _ in warm_up(settings, rule, 10**9, seed + 10_000, params))
     name = ITSELF if arm is Arm.SELF_PLAY else arm
-    proposer = proposer_named(name, params, settings.num_operations)
+    proposer = proposer_named(name, params, settings.num_proposed)
     buffers = random_buffers(settings, seed, _exam(plan).questions)
     game = self_play(settings, rule, params, buffers, proposer=proposer, seed=seed)
     return (played.learner.judged for played in game)
@@ -128,7 +128,7 @@ def _examined(plan: Plan, arm: str, seed: int, params: Weights, rounds: int, min
     exam, model = _exam(plan), plan.settings.model
     programs = [task.program for task in exam.tasks["induction"]][:_PROPOSALS]
     known = random_buffers(plan.settings, seed, exam.questions)
-    rates = examine_proposals(model, params, programs, known, jax.random.key(seed))
+    rates = examine_proposals(model, params, programs, plan.settings.num_proposed, known, jax.random.key(seed))
     return Result(arm, seed, sit_exam(model, params, exam), rates, rounds, minutes)
 
 

@@ -104,13 +104,20 @@ def difference(
 
 
 def examine_proposals(
-    model: Transformer, params: Weights, programs: Sequence[str], known: Buffers, key: PRNGKeyArray
+    model: Transformer,
+    params: Weights,
+    programs: Sequence[str],
+    num_operations: int,
+    known: Buffers,
+    key: PRNGKeyArray,
 ) -> dict[Kind, dict[str, Share]]:
     """How good proposals are: for each kind, of as many as there are `programs` (which induction is asked about).
 
-    `valid` make a task; `unique` are the different tasks among these; `new` are those of them that are not `known`.
+    They go on from beginnings of at most `num_operations`, as in `proposals_of`. `valid` make a task; `unique` are the
+    different tasks among these; `new` are those of them that are not `known`.
     """
-    proposals, rates = proposals_of(model, params, programs, random.Random(_PROPOSALS_SEED), key), {}
+    rng, rates = random.Random(_PROPOSALS_SEED), {}
+    proposals = proposals_of(model, params, programs, num_operations, rng, key)
     for kind in KINDS:
         tasks = [p.outcome for p in proposals if p.kind == kind and isinstance(p.outcome, Task)]
         unique = {task.question: task for task in tasks}

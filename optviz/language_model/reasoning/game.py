@@ -170,7 +170,7 @@ def _played(folder: Path, options: Options, exam: exams.Exam, frozen: Weights, l
         learner, first = left.learner, left.facts["rounds"]
         buffers = Buffers(forbidden=exam.questions).added(Task(k, p, _pairs(io)) for k, p, io in left.facts["tasks"])
     rule, last = parse_optimizer(options.optimizer), None
-    proposer = proposer_named(options.proposer, frozen, settings.num_operations)
+    proposer = proposer_named(options.proposer, frozen, settings.num_proposed)
     where = {"learner": learner, "first": first}
     rounds = play.self_play(settings, rule, frozen, buffers, proposer=proposer, seed=options.seed, **where)
     try:

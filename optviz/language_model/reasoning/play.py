@@ -5,9 +5,10 @@ kinds; the interpreter refuses or completes them; the model tries each several t
 tasks that are sometimes solved, the solver for right answers. One step of policy gradient learns from both roles.
 
 What differs: the model starts from random weights, so a supervised `warm_up` on random tasks comes first. Its context
-is too short for examples; what varies its proposals is that they go on from random beginnings. The tries by which a
-task's success is estimated are learnt from too, since they are there. Each text is learnt from once, so that the ratio
-which PPO clips is one and the gradient is plain REINFORCE.
+is too short for examples; what varies its proposals is that they go on from random beginnings, of programs that may be
+an operation longer than those of the warm-up: it never saw one end there, and would not find them by itself. The tries
+by which a task's success is estimated are learnt from too, since they are there, each held against the others of its
+task. Each text is learnt from once, so that the ratio which PPO clips is one and the gradient is plain REINFORCE.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from optviz.language_model.policy import Learner, WeightedText, learn, start_lea
 from optviz.language_model.reasoning.answers import answer, as_rows
 from optviz.language_model.reasoning.buffers import Buffers
 from optviz.language_model.reasoning.language import Refusal, count_operations
-from optviz.language_model.reasoning.proposers import Proposal, Proposer, propose
+from optviz.language_model.reasoning.proposers import OwnProposer, Proposal, Proposer
 from optviz.language_model.reasoning.rewards import advantages, proposal_reward, solution_reward
 from optviz.language_model.reasoning.tasks import KINDS, Kind, Task, judge, random_task, request
 from optviz.optimizers import OptimizerSpec, optimizer, schedules
@@ -52,7 +53,13 @@ class Settings:
     again: int = 16
     """Tasks of the buffer that are tried once more."""
     leash: float = 0.0
-    """Weight of KL(model ‖ model before self-play), in nats a token; none in the published code."""
+    """Weight of KL(model ‖ model before self-play) where it solves, in nats a token; none in the published code. What
+    it proposes is free, since longer programs than those of the warm-up are to be found."""
+
+    @property
+    def num_proposed(self) -> int:
+        """Operations of the beginnings of proposals, at most: one more than the warm-up has, as the exam."""
+        return self.num_operations + 1
 
     @property
     def texts(self) -> int:
@@ -156,17 +163,18 @@ def self_play(
     params: Weights,
     buffers: Buffers,
     *,
-    proposer: Proposer = propose,
+    proposer: Proposer | None = None,
     seed: int = 0,
     learner: Learner | None = None,
     first: int = 0,
 ) -> Iterator[Round]:
     """Rounds of self-play from the weights `params`, for ever: stop when you like.
 
-    With another `proposer` than `propose` only the solver learns. Any optimizer of the catalogue, or of Optax. A game
-    that was left before the round `first` goes on from its `learner` and its `buffers`.
+    With another `proposer` than an `OwnProposer`, the default, only the solver learns. Any optimizer of the catalogue,
+    or of Optax. A game that was left before the round `first` goes on from its `learner` and its `buffers`.
     """
     learner, index = learner or start_learning(optimizer, params), first
+    proposer = proposer or OwnProposer(settings.num_proposed)
     while True:
         rng, key = random.Random(f"{seed} {index}"), jax.random.fold_in(jax.random.key(seed), index)
         write_key, try_key, learn_key = jax.random.split(key, 3)
@@ -174,7 +182,7 @@ def self_play(
         proposals = [_allowed(proposal, buffers) for proposal in proposals]
         tries, successes = tried(settings, learner.params, proposals, buffers, rng, try_key)
         paid = proposals_paid(proposals, successes)
-        written = [*tries, *paid] if proposer is propose else tries
+        written = [*tries, *paid] if isinstance(proposer, OwnProposer) else tries
         learner = taught(settings, optimizer, learner, written, params, learn_key)
         tasks = [p.outcome for p in proposals if isinstance(p.outcome, Task)]
         new = {task.question for task in tasks if buffers.accepts(task)}
@@ -241,7 +249,8 @@ def taught(
     weights = token_weights(tokens, lengths, advantages(rewards, groups, questions))
     # Rounds differ in how many texts they give; empty rows keep one compiled program for all.
     missing = ((0, settings.texts - len(written)), (0, 0))
-    leash = settings.leash * token_weights(tokens, lengths) if settings.leash else None
+    held = np.array([w.role == "solve" for w in written], np.float32)
+    leash = settings.leash * token_weights(tokens, lengths, held) if settings.leash else None
     losses = WeightedText(
         settings.model,
         np.pad(tokens, missing)[None],

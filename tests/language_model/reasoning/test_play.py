@@ -36,7 +36,7 @@ from optviz.language_model.reasoning.play import (
     tried,
     warm_up,
 )
-from optviz.language_model.reasoning.proposers import FrozenProposer, Proposal, RandomProposer, propose
+from optviz.language_model.reasoning.proposers import FrozenProposer, OwnProposer, Proposal, RandomProposer
 from optviz.language_model.reasoning.tasks import ALPHABET, KINDS, TEXT_LENGTH, Task, decode, make_task
 from surfaces.transformer import Transformer
 
@@ -94,7 +94,7 @@ def test_any_optimizer_plays(weights, optimizer):
     assert jax.tree.all(jax.tree.map(lambda x: bool(np.isfinite(x).all()), end.params))
 
 
-@pytest.mark.parametrize("proposer", [propose, RandomProposer(1)], ids=["itself", "random"])
+@pytest.mark.parametrize("proposer", [None, RandomProposer(1)], ids=["itself", "random"])
 def test_a_round_tells_its_figures(weights, proposer):
     rounds = played(weights, proposer=proposer)
     assert [r.number for r in rounds] == [0, 1]
@@ -111,9 +111,9 @@ def test_a_random_proposer_proposes_valid_tasks_only(weights):
 def test_a_frozen_proposer_asks_what_the_model_asked_before_it_learnt(weights):
     buffers, moved = random_buffers(TINY, 0), jax.tree.map(lambda x: x + 1, weights)
     key = jax.random.key(5)
-    frozen = FrozenProposer(weights)(MODEL, moved, buffers, 2, random.Random(0), key)
-    assert frozen == propose(MODEL, weights, buffers, 2, random.Random(0), key)
-    assert frozen != propose(MODEL, moved, buffers, 2, random.Random(0), key)
+    frozen = FrozenProposer(weights, 1)(MODEL, moved, buffers, 2, random.Random(0), key)
+    assert frozen == OwnProposer(1)(MODEL, weights, buffers, 2, random.Random(0), key)
+    assert frozen != OwnProposer(1)(MODEL, moved, buffers, 2, random.Random(0), key)
 
 
 def test_tasks_of_the_exam_never_enter_the_buffers(weights):
@@ -136,7 +136,7 @@ def test_a_proposal_that_the_exam_asks_is_refused_and_neither_tried_nor_kept(wei
 
 def test_proposals_go_on_from_random_beginnings_and_those_for_induction_from_programs_that_have_inputs(weights):
     buffers = random_buffers(TINY, 0)
-    proposals = propose(MODEL, weights, buffers, 60, random.Random(0), jax.random.key(0))
+    proposals = OwnProposer(2)(MODEL, weights, buffers, 60, random.Random(0), jax.random.key(0))
     begun = {
         kind: [p.request.removeprefix("PD").removeprefix("PA") for p in proposals if p.kind == kind] for kind in KINDS
     }
@@ -238,7 +238,7 @@ def test_proposals_are_examined_for_validity_and_novelty(weights, monkeypatch):
     monkeypatch.setattr("optviz.language_model.reasoning.proposers.answer", sheet)
     monkeypatch.setattr("optviz.language_model.reasoning.proposers.random_program", lambda *given: "")
     known = random_buffers(TINY, 0).added([make_task("deduction", "r", ["31"])])
-    rates = examine_proposals(MODEL, weights, ["s"] * 5, known, jax.random.key(0))
+    rates = examine_proposals(MODEL, weights, ["s"] * 5, 1, known, jax.random.key(0))
     assert {name: s.hits for name, s in rates["deduction"].items()} == {"valid": 3, "unique": 2, "new": 1}
     assert rates["induction"]["valid"] == Share(0, 5)
 
