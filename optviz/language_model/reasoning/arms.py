@@ -2,10 +2,11 @@
 
     python -m optviz.language_model.reasoning.arms --minutes 60 --arm self-play --arm supervised --jobs 2
 
-Arms: `self-play`; `frozen` (a copy from before proposes and does not learn), `random` (tasks as in the warm-up), which
-both let the solver learn in the same way; and `supervised` (the warm-up goes on with right answers before its eyes,
-which self-play never sees). All sit the same exam, one operation longer than the warm-up's tasks: after the warm-up,
-and again and again as their time runs. Time is that of the processor, so that another's work does not count.
+Arms: `self-play`; `frozen` (a copy from before proposes and does not learn), `random` (random tasks, of as many
+operations as proposals may begin with), which both let the solver learn in the same way; and `supervised` (the warm-up
+goes on with right answers before its eyes, which self-play never sees). All sit the same exam, one operation longer
+than the warm-up's tasks: after the warm-up, and again and again as their time runs. Time is that of the processor, so
+that another's work does not count.
 """
 
 from __future__ import annotations

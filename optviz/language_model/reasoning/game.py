@@ -62,7 +62,7 @@ class Options:
     proposer: str = ITSELF
     """One of `PROPOSERS`; with another than the model itself only its solving learns."""
     leash: float = 0.03
-    """As in `play.Settings`; without one the model forgets within an hour what the warm-up taught it."""
+    """As in `play.Settings`."""
     seed: int = 0
 
     def __post_init__(self):

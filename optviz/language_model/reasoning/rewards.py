@@ -2,7 +2,8 @@
 
 Differences from the published code (LeapLabTHU/Absolute-Zero-Reasoner, `rewards/reward_managers.py`): there a proposal
 whose task is never or always solved has -0.5, here 0 as in the paper; there a program that fails has -1 like text that
-is no program, here -0.5, being well-formed.
+is no program, here -0.5, being well-formed; there the baseline is the mean of a role and kind, here that of a task's
+other answers where it has several.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from jaxtyping import Float, Int
 from optviz.language_model.reasoning.language import Refusal
 from optviz.language_model.reasoning.tasks import Verdict
 
+_ROUNDING = 1e-6  # of the mean of equal rewards
 WRONG = -0.5
 MALFORMED = -1.0
 
@@ -57,7 +59,8 @@ def advantages(
         result[once] = rewards[once] - rewards[once].mean() if once.any() else 0.0
         result[again] = (rewards - means)[again] * (often / np.maximum(often - 1, 1))[again]
         own = labels == label
-        result[own] /= max(float(np.sqrt(np.mean(result[own] ** 2))), 1e-6)
+        size = float(np.sqrt(np.mean(result[own] ** 2)))
+        result[own] = result[own] / size if size > _ROUNDING else 0.0
     return result
 
 

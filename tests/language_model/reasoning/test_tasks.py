@@ -191,6 +191,7 @@ def test_answers_to_one_question_are_held_against_each_other_and_not_against_eas
     expected = np.array([1, -0.5, -0.5, 0.5, 0.5, -1, 0.5, -0.5])
     np.testing.assert_allclose(found, expected / np.sqrt(np.mean(expected**2)), rtol=1e-5)
     assert not advantages(np.array([1, 1, 0, 0], np.float32), ["solve"] * 4, [*"eehh"]).any()
+    assert not advantages(np.full(7, 2 / 3, np.float32), ["propose"] * 7).any()  # whose mean is rounded
     np.testing.assert_allclose(advantages(rewards, ["a"] * 4 + ["b"] * 4, ["q"] * 8)[4:].mean(), 0, atol=1e-6)
 
 
