@@ -25,7 +25,7 @@ def require_bounded(sizes: Mapping[str, Any]) -> None:
     """ValueError if one of the sizes is larger than `MOST`, or no whole number."""
     for name, most in MOST.items():
         if not isinstance(sizes.get(name), int) or sizes[name] > most:
-            raise ValueError(f"A model has at most {most} for {name}, got {sizes.get(name)!r}.")
+            raise ValueError(f"A model's {name} may be {most} at most, got {sizes.get(name)!r}.")
 
 
 def understood(config: Any) -> Transformer:

@@ -295,12 +295,12 @@ HUGE = {"width": 2**20, "feed_forward": 2**20, "vocabulary_size": 2**20}
         (
             "config.json",
             lambda d: changed(d, model={**json.loads(d)["model"], "layers": 10**9}),
-            "at most 1000 for layers",
+            "layers may be 1000 at most",
         ),
         (
             "config.json",
             lambda d: changed(d, model={**json.loads(d)["model"], "positions": "rotary", "context": 10**9}),
-            "at most 65536 for context",
+            "context may be 65536 at most",
         ),
         ("config.json", lambda d: changed(d, model={**json.loads(d)["model"], **HUGE}), "its weights have"),
         ("config.json", lambda d: changed(d, model={**json.loads(d)["model"], "width": 10**30}), ""),
