@@ -154,9 +154,11 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps({k: json_number(v) for k, v in result.as_json().items()}, indent=2))
         return
-    if read is not None and read.sha256 == model.config["about"].get("sha256"):
-        share = 100 * model.config["about"].get("validation_share", 0)
-        console.print(f"The model was trained on this very book, all but its last {share:.3g} %.")
+    if read is not None:
+        lm_report.print_book(read)
+        if read.sha256 == model.config["about"].get("sha256"):
+            share = 100 * model.config["about"].get("validation_share", 0)
+            console.print(f"The model was trained on this very book, all but its last {share:.3g} %.")
     lm_report.print_evaluation(result)
 
 

@@ -59,16 +59,19 @@ def model_table(known: Known) -> Table:
 
 def print_made(model: lm.Model, book: lm.Book) -> None:
     """Tell what was made of which book."""
+    print_book(book)
     tokens = {split: model.config["data"][split]["tokens"] for split in ("train", "validation")}
-    console.print(
-        f"{escape(visible(book.title))}: {len(book.text):,} characters, read as {book.encoding}; "
-        f"{tokens['train']:,} tokens to learn from, {tokens['validation']:,} held out.",
-        soft_wrap=True,
-    )
-    if book.broken:
-        console.print(f"{book.broken} characters of the file are damaged; U+FFFD stands for them.", style="yellow")
+    console.print(f"{tokens['train']:,} tokens to learn from, {tokens['validation']:,} held out.", highlight=False)
     console.print(f"{lm.num_weights(model):,} weights in {escape(str(model.folder))}", soft_wrap=True)
     console.print(f"Train it: optviz lm train {escape(quoted(model.name))}", soft_wrap=True)
+
+
+def print_book(book: lm.Book) -> None:
+    """Tell how a book was read."""
+    read = f"{escape(visible(book.title))}: {len(book.text):,} characters, read as {book.encoding}."
+    console.print(read, soft_wrap=True)
+    if book.broken:
+        console.print(f"{book.broken} characters of the file are damaged; U+FFFD stands for them.", style="yellow")
 
 
 def print_evaluation(result: lm.Evaluation) -> None:

@@ -42,7 +42,10 @@ class Recipe:
 
 def read_book(path: Path, title: str, encoding: str | None = None) -> BookTold:
     """Read a book only to tell of it. ValueError if it is none."""
-    book = lm.decode_book(path.read_bytes(), title, encoding)
+    return _told(lm.decode_book(path.read_bytes(), title, encoding))
+
+
+def _told(book: lm.Book) -> BookTold:
     beginning = book.text[:_BEGINNING].strip()
     return BookTold(book.title, book.encoding, book.num_bytes, len(book.text), book.broken, beginning)
 
@@ -80,7 +83,10 @@ def take_in(path: Path, title: str, name: str | None, models: Path) -> str:
         raise ValueError(str(error).replace(path.name, f"{title}.zip")) from None
 
 
-def evaluate(name: str, which: str, book: Path | None, title: str, models: Path) -> lm.Evaluation:
-    """How well a model knows a sent book, or its own validation part."""
-    text = None if book is None else lm.decode_book(book.read_bytes(), title).text
-    return lm.evaluate(lm.open_model(name, models), text, which)
+def evaluate(
+    name: str, which: str, path: Path | None, title: str, encoding: str | None, models: Path
+) -> tuple[BookTold | None, lm.Evaluation]:
+    """What a sent book is and how well a model knows it; or its own validation part, without a book."""
+    book = None if path is None else lm.decode_book(path.read_bytes(), title, encoding)
+    result = lm.evaluate(lm.open_model(name, models), None if book is None else book.text, which)
+    return None if book is None else _told(book), result

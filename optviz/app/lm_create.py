@@ -13,7 +13,7 @@ from optviz.app import chores
 from optviz.app.file_drop import FileDrop
 from optviz.app.library import REFUSALS, Library
 from optviz.app.lm_form import Field, Form, OptimizerBox
-from optviz.app.lm_parts import Button, grouped, problem
+from optviz.app.lm_parts import Button, book_told, problem
 from optviz.app.shell import _, write
 from optviz.app.texts import Texts
 from optviz.arguments import parse_spec
@@ -206,21 +206,7 @@ class CreateForm:
         )
 
 
-def _size(texts: Texts, num_bytes: int) -> str:
-    """The size of a file, to be read."""
-    if num_bytes < 1e5:
-        return texts("{number} kB", number=f"{num_bytes / 1e3:.3g}")
-    return texts("{number} MB", number=f"{num_bytes / 1e6:.2f}")
-
-
 def _found(texts: Texts, told: chores.BookTold) -> Markup:
     """What was found in a book."""
-    sentence = texts(
-        "{title}: {characters} characters, {size}, read as {encoding}.",
-        title=told.title,
-        characters=grouped(told.num_characters),
-        size=_size(texts, told.num_bytes),
-        encoding=told.encoding,
-    )
-    damaged = texts("{number} damaged characters are replaced.", number=told.broken) if told.broken else ""
-    return Markup('<p role="status">{} {}</p><pre class="written">{}</pre>').format(sentence, damaged, told.beginning)
+    sentence = book_told(texts, told)
+    return Markup('<p role="status">{}</p><pre class="written">{}</pre>').format(sentence, told.beginning)

@@ -12,6 +12,7 @@ from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 from starlette.concurrency import run_in_threadpool
 
+from optviz.app.chores import BookTold
 from optviz.app.library import REFUSALS, Library
 from optviz.app.lm_curves import Curve, events_of
 from optviz.app.shell import _, joined, write
@@ -217,6 +218,26 @@ def stats(pairs: Sequence[tuple[str, str]]) -> Markup:
 def grouped(number: float) -> str:
     """A whole number with narrow spaces between thousands, which no language takes for a fraction."""
     return f"{number:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def book_told(texts: Texts, told: BookTold) -> str:
+    """What a book that was sent is, how it was read, and what is damaged in it."""
+    sentence = texts(
+        "{title}: {characters} characters, {size}, read as {encoding}.",
+        title=told.title,
+        characters=grouped(told.num_characters),
+        size=_size(texts, told.num_bytes),
+        encoding=told.encoding,
+    )
+    damaged = texts("{number} damaged characters are replaced.", number=told.broken) if told.broken else ""
+    return f"{sentence} {damaged}".strip()
+
+
+def _size(texts: Texts, num_bytes: int) -> str:
+    """The size of a file, to be read."""
+    if num_bytes < 1e5:
+        return texts("{number} kB", number=f"{num_bytes / 1e3:.3g}")
+    return texts("{number} MB", number=f"{num_bytes / 1e6:.2f}")
 
 
 def figure(value: float | None, digits: int = 4) -> str:

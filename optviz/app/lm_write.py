@@ -13,7 +13,7 @@ from optviz.app import chores
 from optviz.app.file_drop import FileDrop
 from optviz.app.library import REFUSALS, Library
 from optviz.app.lm_form import Field, Form
-from optviz.app.lm_parts import Button, figure, grouped, problem, table
+from optviz.app.lm_parts import Button, book_told, figure, grouped, problem, table
 from optviz.app.shell import _, write
 from optviz.app.texts import Texts
 from optviz.app.work import Busy, Gone
@@ -92,6 +92,8 @@ class WriteTab:
         )
         self.place = FileDrop(texts, self.shelf.uploads, "/api/lm/book", ".txt,text/plain", self.evaluate)
         with ui.element("div").classes("controls"):
+            self.encoding = ui.input(texts("Encoding, if it was found wrong"))
+            self.encoding.props("outlined dense stack-label").style("flex: 0 1 280px")
             self.judge = Button(texts("Judge its own validation part"), self.evaluate)
             self.judged = ui.label().classes("job-state").props('role="status"')
         self.verdict = write(Markup())
@@ -169,18 +171,20 @@ class WriteTab:
     async def evaluate(self) -> None:
         """Tell how well the model knows the text that was sent, or its own validation part."""
         texts, title = self.texts, self.place.title
+        encoding = (self.encoding.value or "").strip() or None
         self.problem.text, self.judged.text = "", texts("The text is read.")
         try:
             with self.place.lent() as book:
                 self.place.forget()  # the next look is at the validation part again
-                arguments = (self.model.name, str(self.which.value), book, title, self.shelf.models)
-                result = await self.shelf.chore(chores.evaluate, *arguments)
+                arguments = (self.model.name, str(self.which.value), book, title, encoding, self.shelf.models)
+                told, result = await self.shelf.chore(chores.evaluate, *arguments)
         except REFUSALS as error:
             self.problem.text = str(error)
             return
         finally:
             self.judged.text = ""
-        self.verdict.set_content(str(_verdict(texts, title or texts("its own validation part"), result)))
+        what = book_told(texts, told) if told else texts("Its own validation part:")
+        self.verdict.set_content(str(_verdict(texts, what, result)))
 
 
 def which_box(texts: Texts) -> ui.select:
@@ -195,7 +199,7 @@ def written(name: str, shelf: Library, prompt: str, sampling: generation.Samplin
     return generation.stream(model.transformer, model.weights(which), model.tokenizer, prompt, sampling)
 
 
-def _verdict(texts: Texts, title: str, result: Evaluation) -> Markup:
+def _verdict(texts: Texts, told: str, result: Evaluation) -> Markup:
     rows = (
         (texts("loss, nats per token"), figure(result.loss), *map(figure, result.loss_interval)),
         (texts("bits per byte"), figure(result.bits_per_byte), *map(figure, result.bits_per_byte_interval)),
@@ -204,4 +208,4 @@ def _verdict(texts: Texts, title: str, result: Evaluation) -> Markup:
     tokens = texts(
         "{tokens} tokens, {bytes} bytes.", tokens=grouped(result.num_predicted), bytes=grouped(result.num_bytes)
     )
-    return Markup("<p><b>{}</b> {}</p>{}").format(title, tokens, table(("", "", texts("from"), texts("to")), rows))
+    return Markup("<p>{} {}</p>{}").format(told, tokens, table(("", "", texts("from"), texts("to")), rows))

@@ -86,12 +86,17 @@ class Subject:
     ) -> tuple[Any, Any]:
         """`(params, state)` after some steps from the start."""
         chosen = self.transformation if transformation is None else transformation
-        one = functools.partial(_applied, chosen)
-        one = jax.jit(one) if jit else one
+        compiled = self.compiled if transformation is None else jax.jit(functools.partial(_applied, chosen))
+        one = compiled if jit else functools.partial(_applied, chosen)
         state = chosen.init(params)
         for t in range(num_steps):
             params, state = one(params, state, t)
         return params, state
+
+    @functools.cached_property
+    def compiled(self) -> Callable[..., tuple[Any, Any]]:
+        """`(params, state)` after a step, compiled once for all laws."""
+        return jax.jit(functools.partial(_applied, self.transformation))
 
 
 def subject_of(optimizer: Any, hyperparameters: Mapping[str, Any], **more: Any) -> Subject:

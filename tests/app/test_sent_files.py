@@ -13,6 +13,7 @@ pytest.importorskip("safetensors", reason="the extra `lm` is not installed")
 
 from nicegui import ui
 
+from optviz import language_model as lm
 from optviz.app.file_drop import FileDrop
 from optviz.app.lm_parts import Button
 from optviz.language_model.models import list_models
@@ -92,7 +93,8 @@ async def leaves(user):
     user.client.delete()
 
 
-SMALL = tuple(fills(label, value) for label, value in {"Layers": 1, "Heads": 2, "Width": 16, "Context": 16}.items())
+SIZES = {"layers": 1, "heads": 2, "width": 16, "context": 16}
+SMALL = tuple(fills(name.capitalize(), value) for name, value in SIZES.items())
 
 
 @pytest.mark.parametrize(
@@ -160,3 +162,15 @@ def test_a_model_is_named_after_its_book_unless_the_visitor_named_it(models):
     first, second = sends(TEXT, "cats"), sends(TEXT, "dogs")
     own = fills("Name of the model", "mine")
     visit(sees("/models", CREATE), first, is_named("cats"), second, is_named("dogs"), own, first, is_named("mine"))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sentence"),
+    [(None, "read as utf-8."), ("latin-1", "read as iso8859-1."), ("klingon", "There is no encoding 'klingon'")],
+)
+def test_a_text_is_judged_in_the_encoding_that_was_typed_and_that_is_told(models, encoding, sentence):
+    book = lm.decode_book(TEXT, "cats")
+    made = lm.create_from_book("mine", book, sizes=SIZES, training={"steps": 2, "batch_size": 2}, models=models)
+    lm.train(made)
+    box = () if encoding is None else (fills("Encoding, if it was found wrong", encoding),)
+    visit(sees("/models/model/mine?tab=write", "Weights"), *box, sends(TEXT, "dogs"), told(sentence))

@@ -123,8 +123,9 @@ def test_evaluate_tells_figures_with_intervals(trained, tmp_path):
     assert f"{told['loss']:.4f}" in result.output
     assert "this very book, all but its last 10 %" in trained("evaluate", "cats", "--book", "cats.txt").output
     (tmp_path / "other.txt").write_text("the mat sat on the dog.\n")
-    other = trained("evaluate", "cats", "--book", "other.txt")
+    other = trained("evaluate", "cats", "--book", "other.txt", "--encoding", "cp1251")
     assert other.exit_code == 0 and "very book" not in other.output
+    assert "other: 24 characters, read as cp1251." in other.output
 
 
 def test_self_play_saves_what_the_model_becomes(trained, tmp_path):
