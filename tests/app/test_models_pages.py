@@ -1,4 +1,4 @@
-"""The pages of language models as a visitor without a browser sees them, and the routes by which files come and go."""
+"""The pages of language models as a visitor without a browser sees them."""
 
 import asyncio
 import functools
@@ -7,21 +7,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
-import httpx
 import pytest
 
 pytest.importorskip("nicegui.testing", reason="the extra `app` is not installed")
 pytest.importorskip("fcntl", reason="the queue needs file locks")
 pytest.importorskip("safetensors", reason="the extra `lm` is not installed")
 
-from fastapi import FastAPI
 from nicegui import ui
 
 from optviz import language_model as lm
-from optviz.app import library, lm_api, lm_curves, models_page, security, uploads
-from optviz.app.library import Library, _Starter
+from optviz.app import library, lm_curves
+from optviz.app.library import Library
 from optviz.app.lm_parts import Button, jobs_of
 from optviz.app.texts import Texts
 from optviz.app.work import Workers
@@ -29,20 +26,14 @@ from optviz.language_model import jobs, worker
 from optviz.language_model.events import add_event
 from optviz.language_model.reasoning.tasks import KINDS
 from tests.app import visiting
+from tests.app.shelf import BOOK, SIZES, TRAINING, asked, made
 
 MAIN = Path(__file__).parent / "simulated_models.py"
 visit = functools.partial(visiting.visit, main=MAIN)
 sees = functools.partial(visiting.sees, retries=40)
-BOOK = lm.decode_book(b"the cat sat on the mat and the dog sat on the cat.\n" * 60, "cats <b>and</b> dogs")
-SIZES = {"width": 16, "layers": 1, "heads": 2, "context": 16}
-TRAINING = {"steps": 12, "batch_size": 2, "warmup_steps": 2, "validate_every": 6, "save_every": 6}
 RIVALS = {"optimizers": ["adamw:learning_rate=0.01", "lion:learning_rate=0.001"], "seeds": 1, "validations": 2}
 RATE = {"learning_rate": 0.001}
 GAME = {"rounds": 2, "texts": 4, "prompt_tokens": 4, "new_tokens": 8}
-
-
-def made(models, name="one"):
-    return lm.create_from_book(name, BOOK, "shakespeare-cpu", sizes=SIZES, training=TRAINING, models=models)
 
 
 @pytest.fixture
@@ -436,180 +427,3 @@ def test_a_model_is_deleted_only_after_it_was_asked_and_if_nothing_is_done_to_it
     visit(sees("/models/model/one?tab=files", "Delete"), *delete, told("There are no models yet"))
     assert not (models / "one").exists()
     assert jobs.read_job(job.id, models).status == "stopped"
-
-
-# The routes for files
-
-
-def shelf_of(tmp_path):
-    return Library(Workers(), tmp_path / "models")
-
-
-def asked(shelf, method, path, limit=None, **more):
-    async def ask():
-        app = FastAPI()
-        app.include_router(lm_api.routes(shelf))
-        limits = {path: limit} if limit else lm_api.UPLOADS
-        guarded = security.guarded(app, security.Access(), uploads=limits)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://127.0.0.1:1") as client:
-            return await client.request(method, path, **more)
-
-    return asyncio.run(ask())
-
-
-def stored(shelf):
-    return sorted(path for path in shelf.models.rglob("*") if path.is_file())
-
-
-HOSTILE = (
-    "../../../etc/passwd",
-    "/etc/passwd",
-    "..\\..\\evil.txt",
-    "%2e%2e%2fevil",
-    "a/b/c.txt",
-    "\x01\x02.txt",
-    "",
-    ".",
-    "..",
-)
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_file_lies_under_an_id_whatever_it_is_called(tmp_path, name):
-    from urllib.parse import quote
-
-    shelf = shelf_of(tmp_path)
-    answer = asked(shelf, "POST", "/api/lm/book", content=b"text", headers={"x-file-name": quote(name)})
-    assert answer.status_code == 200
-    sent = answer.json()
-    assert stored(shelf) == [shelf.models / ".uploads" / sent["id"]]
-    assert shelf.uploads.path(sent["id"]).read_bytes() == b"text"
-    assert not set("/\\\x01") & set(sent["title"]) and sent["title"]
-
-
-def chunks(size, piece=10_000):
-    async def generate():
-        for _ in range(size // piece):
-            yield b"x" * piece
-
-    return generate()
-
-
-@pytest.mark.parametrize("content", ["whole", "chunks"])
-def test_a_file_beyond_the_limit_is_refused_and_nothing_of_it_stays(tmp_path, content):
-    shelf, size = shelf_of(tmp_path), 300_000
-    body = b"x" * size if content == "whole" else chunks(size)
-    answer = asked(shelf, "POST", "/api/lm/book", limit=200_000, content=body)
-    assert answer.status_code == 413
-    assert stored(shelf) == []
-
-
-def test_only_the_routes_for_files_take_long_bodies(tmp_path):
-    shelf, body = shelf_of(tmp_path), b"x" * (security.MAX_BODY + 1)
-    assert asked(shelf, "POST", "/api/lm/model", content=body).status_code == 200
-    for path in ("/api/lm/book/", "/api/lm/books", "/api/answer", "/API/LM/BOOK"):
-        assert asked(shelf, "POST", path, content=body).status_code == 413
-
-
-def test_a_page_of_another_origin_sends_nothing(tmp_path):
-    shelf = shelf_of(tmp_path)
-    answer = asked(shelf, "POST", "/api/lm/book", content=b"x", headers={"origin": "http://evil.example"})
-    assert answer.status_code == 403
-    assert not shelf.models.exists()
-
-
-def test_only_so_many_files_are_kept_and_old_ones_make_room(tmp_path):
-    shelf = shelf_of(tmp_path)
-    ids = [asked(shelf, "POST", "/api/lm/book", content=b"x").json()["id"] for _ in range(uploads.MAX_FILES)]
-    refused = asked(shelf, "POST", "/api/lm/book", content=b"x")
-    assert refused.status_code == 503 and refused.json()["error"].endswith(".")
-    aged = time.time() - uploads._IN_USE - 1
-    os.utime(shelf.uploads.path(ids[2]), (aged, aged))
-    assert asked(shelf, "POST", "/api/lm/book", content=b"x").status_code == 200
-    with pytest.raises(ValueError, match="deleted"):
-        shelf.uploads.path(ids[2])
-    assert shelf.uploads.path(ids[0])
-
-
-def test_a_full_disk_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(uploads.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    answer = asked(shelf_of(tmp_path), "POST", "/api/lm/book", content=b"x")
-    assert answer.status_code == 503 and "full" in answer.json()["error"]
-
-
-@pytest.mark.parametrize("file_id", ["..", "../../one/config.json", "x", "0" * 31, "0" * 32, "0" * 33, "%2e%2e"])
-def test_only_a_file_that_was_made_is_given(tmp_path, file_id):
-    shelf = shelf_of(tmp_path)
-    made(shelf.models)
-    assert asked(shelf, "GET", f"/api/lm/file/{file_id}").status_code == 404
-
-
-@pytest.mark.parametrize("file_id", ["..", "../../one/config.json", "/etc/passwd", "", "x" * 32])
-def test_an_id_never_leads_out_of_the_folder_of_files(tmp_path, file_id):
-    shelf = shelf_of(tmp_path)
-    made(shelf.models)
-    with pytest.raises(ValueError, match="no such file"):
-        shelf.uploads.path(file_id)
-    shelf.uploads.discard(file_id)
-    assert (shelf.models / "one" / "config.json").exists()
-
-
-def test_a_made_file_is_given_under_a_harmless_name(tmp_path):
-    shelf = shelf_of(tmp_path)
-    shelf.models.mkdir(parents=True)
-    file_id, path = shelf.downloads.reserve()
-    path.write_bytes(b"packed")
-    answer = asked(shelf, "GET", f"/api/lm/file/{file_id}?name=../../x%0d%0aSet-Cookie:a.pt")
-    assert answer.content == b"packed"
-    assert "set-cookie" not in answer.headers
-    assert "/" not in answer.headers["content-disposition"].split("filename")[1].removeprefix("*=utf-8''")
-
-
-# What works beside the pages
-
-
-def test_a_worker_that_fails_is_started_ever_more_rarely(tmp_path, monkeypatch):
-    clock, ended = [0.0], [0]
-    monkeypatch.setattr(library.time, "monotonic", lambda: clock[0])
-    begun = []
-
-    def start(models, device):
-        begun.append(clock[0])
-        return SimpleNamespace(poll=lambda: ended[0])
-
-    monkeypatch.setattr(library.worker, "start", start)
-    starter = _Starter(tmp_path, 0)
-    ended[0] = 1
-    for clock[0] in range(200):
-        starter.start()
-    assert begun == [0, 1, 2, 4, 8, 16, 32, 64, 128]
-    ended[0] = 0
-    for clock[0] in range(200, 203):
-        starter.start()
-    assert begun[-3:] == [200, 201, 202]
-
-
-def test_curves_are_thinned_to_means_and_keep_their_end():
-    curve = lm_curves.thinned(range(1000), [float(i) for i in range(1000)], 10)
-    assert curve.x[-1] == 999 and len(curve.x) == 10
-    assert curve.y[0] == pytest.approx(49.5)
-    assert lm_curves.thinned([0, 1], [float("inf"), None], 10).y == [None, None]
-
-
-def test_curves_follow_a_file_that_grows_and_one_that_begins_anew(tmp_path):
-    path = tmp_path / "curves.csv"
-    table = lm_curves.Table(path, ("loss",))
-    assert table.read() == 0
-    path.write_text("step,other,loss\n0,9,3.5\n1,9,nan\n2,9")
-    assert table.read() == 2
-    assert table.curve("loss") == ([0.0, 1.0], [3.5, None])
-    with path.open("a") as file:
-        file.write(",2.5\nrubbish,x,y\n3,9,2.0\n")
-    assert table.read() == 4 and table.last("loss") == 2.0
-    path.unlink()
-    path.write_text("step,loss\n0,1.0\n")
-    assert table.read() == 1 and table.last("loss") == 1.0
-
-
-def test_a_link_leads_to_the_page_of_a_model_whatever_its_name():
-    assert models_page.model_link("a b.c é") == "/models/model/a%20b.c%20%C3%A9"

@@ -18,6 +18,7 @@ from optviz.app.file_drop import FileDrop
 from optviz.app.lm_parts import Button
 from optviz.language_model.models import list_models
 from tests.app import visiting
+from tests.app.shelf import SIZES, made
 
 visit = functools.partial(visiting.visit, main=Path(__file__).parent / "simulated_models.py")
 sees = functools.partial(visiting.sees, retries=40)
@@ -93,7 +94,6 @@ async def leaves(user):
     user.client.delete()
 
 
-SIZES = {"layers": 1, "heads": 2, "width": 16, "context": 16}
 SMALL = tuple(fills(name.capitalize(), value) for name, value in SIZES.items())
 
 
@@ -169,8 +169,6 @@ def test_a_model_is_named_after_its_book_unless_the_visitor_named_it(models):
     [(None, "read as utf-8."), ("latin-1", "read as iso8859-1."), ("klingon", "There is no encoding 'klingon'")],
 )
 def test_a_text_is_judged_in_the_encoding_that_was_typed_and_that_is_told(models, encoding, sentence):
-    book = lm.decode_book(TEXT, "cats")
-    made = lm.create_from_book("mine", book, sizes=SIZES, training={"steps": 2, "batch_size": 2}, models=models)
-    lm.train(made)
+    lm.train(made(models, "mine"))
     box = () if encoding is None else (fills("Encoding, if it was found wrong", encoding),)
     visit(sees("/models/model/mine?tab=write", "Weights"), *box, sends(TEXT, "dogs"), told(sentence))
