@@ -70,7 +70,9 @@ def diversity(
         settings, rule = Settings.fitting(model.transformer.context, **given), parse_optimizer(optimizer)
         require_rates(rule.hyperparameters)
         told = -math.inf
-        game = f"{optimizer} from {which} at {model.checkpoint(which, ()).facts['step']}, {settings}"
+        # The game itself moves the weights `self-play`: their step is no part of its name.
+        step = "" if which == "self-play" else f" at {model.checkpoint(which, ()).facts['step']}"
+        game = f"{optimizer} from {which}{step}, {settings}"
         for played in _until(is_asked, lm.play_model(model, rule, settings, which=which, num_rounds=rounds, game=game)):
             if time.monotonic() - told >= _SECONDS or played.number + 1 == rounds:
                 _print_round(played)

@@ -29,9 +29,10 @@ _CHUNK_TOKENS = 8192  # how many tokens of a text are judged at a time, which bo
 class Transformer(eqx.Module):
     """A decoder-only transformer: its sizes, all static; the weights are an argument of every method.
 
-    Pre-norm blocks of causal self-attention and a GELU network, without biases, the token embedding used again for the
-    output. Radford et al. (2019), Language Models are Unsupervised Multitask Learners, as nanoGPT writes it; rotary
-    positions after Su et al. (2021), arXiv:2104.09864, equation 34.
+    Pre-norm blocks of causal self-attention and a GELU network, in the form with tanh, without biases, the token
+    embedding used again for the output. Radford et al. (2019), Language Models are Unsupervised Multitask Learners;
+    sizes and initial weights as in nanoGPT; rotary positions after Su et al. (2021), arXiv:2104.09864, equation 34, for
+    the pairs of entries that `rotated` names.
 
     `weights` are a dictionary, with the names of the leaves as a file has them:
 

@@ -61,8 +61,8 @@ def export_model(model: Model, path: str | Path, which: str = "best") -> Path:
     """Write a model to one file: `.zip`, which `import_model` reads, or `.pt`, the weights for PyTorch alone.
 
     The `.pt` file is a state dict: tensors by names such as `blocks.0.attention.in`, which `torch.load(path,
-    weights_only=True)` reads. Its matrices are (in, out), those of `torch.nn.Linear` transposed. A file that is there
-    is replaced.
+    weights_only=True)` reads. Its matrices are (in, out), those of `torch.nn.Linear` transposed; the network between
+    `up` and `down` is `torch.nn.GELU("tanh")`. A file that is there is replaced.
 
     Args:
       model: that has been trained.

@@ -171,7 +171,7 @@ def play(
         written, divergence = written_by(model, learner.params, params, decode, given, settings, key)
         parts = {reward: _checked(reward.__name__, reward(written), settings.texts) for reward in rewards}
         total = sum(rewards[reward] * part for reward, part in parts.items())
-        learner = _taught(model, params, optimizer, learner, written, total, settings.leash, key)
+        learner = _taught(model, params, optimizer, learner, written, total, settings, key)
         means = {reward.__name__: float(part.mean()) for reward, part in parts.items()}
         yield Played(index, learner, float(np.mean(total)), means, divergence, loss, written.texts)
         index += 1
@@ -221,15 +221,16 @@ def _taught(
     learner: Learner,
     written: Written,
     rewards: Any,
-    leash: float,
+    settings: Settings,
     key: PRNGKeyArray,
 ) -> Learner:
     """One step of policy gradient from the texts and their rewards."""
     whole = np.concatenate([written.prompts, written.tokens], axis=1).astype(np.int32)
     each = (np.arange(whole.shape[1]) >= written.prompts.shape[1]) / written.tokens.size
     weights = (leave_one_out(rewards)[:, None] * each).astype(np.float32)
-    held = np.broadcast_to(leash * each, whole.shape).astype(np.float32)
-    return learn(optimizer, learner, WeightedText(model, whole[None], weights[None], held[None], frozen), key)[0]
+    held = np.broadcast_to(settings.leash * each, whole.shape).astype(np.float32)
+    loss = WeightedText(model, whole[None], weights[None], held[None], frozen, float(settings.temperature))
+    return learn(optimizer, learner, loss, key)[0]
 
 
 held_out_loss = jax.jit(text_loss)

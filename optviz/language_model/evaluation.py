@@ -25,7 +25,7 @@ Interval = tuple[float, float]
 
 
 class Evaluation(NamedTuple):
-    """What a model is worth on a text. Intervals have 95 % confidence: where other texts of the same kind would lie."""
+    """What a model is worth on a text. Intervals have 95 % confidence, for the mean over all text of the same kind."""
 
     loss: float
     """Mean cross-entropy of a token, in nats."""

@@ -117,7 +117,7 @@ def stream_tokens(
     choice = choice_of(sampling, model.vocabulary_size if num_known is None else num_known)
     params, speed = jax.device_put(params), 1.0
     while len(text) < end:
-        begin = 0 if len(text) < model.context else len(text) - max(1, model.context // 2)
+        begin = 0 if len(text) <= model.context else len(text) - max(1, model.context // 2)
         state, room = _window(model, text, begin), min(model.context, end - 1 - begin)
         # After reading the token at one place the model has written that at the next.
         while (last := len(text) - 1 - begin) < room:

@@ -282,7 +282,7 @@ def _write_tokens(path: Path, tokens: np.ndarray, tokenizer: Any) -> dict[str, A
     np.save(file, tokens.astype(np.uint16 if tokenizer.size <= 2**16 else np.int32), allow_pickle=False)
     write_whole(path, file.getvalue())
     # The first token is never predicted, so its bytes do not count.
-    num_bytes = len(tokenizer.decode(tokens[1:]).encode("utf-8", errors="surrogatepass"))
+    num_bytes = len(tokenizer.to_bytes(tokens[1:]))
     return {
         "tokens": len(tokens),
         "predicted_bytes": num_bytes,

@@ -5,6 +5,7 @@ Letters: B texts, T tokens of a text, V vocabulary, S batches one after the othe
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -36,9 +37,9 @@ class WeightedText(eqx.Module):
     """The loss $-\\sum_{bt} w_{bt} \\log p_\\theta(x_{bt} | x_{b,<t})$, plus a leash to a frozen copy.
 
     With weights 1 / N on N given tokens it is supervised learning; with advantages / N on tokens that the model itself
-    has just written, its gradient is the policy gradient: Williams (1992), Machine Learning 8, REINFORCE. Nothing is
-    dropped out, as nothing was when the model wrote. The leash adds `leash` times KL(model ‖ reference) of the
-    prediction of each token, summed exactly over the vocabulary.
+    has just written at the temperature of p, its gradient is the policy gradient: Williams (1992), Machine Learning 8,
+    REINFORCE. Nothing is dropped out, as nothing was when the model wrote. The leash, at temperature 1, adds `leash`
+    times KL(model ‖ reference) of the prediction of each token, summed exactly over the vocabulary.
     """
 
     model: Transformer
@@ -48,6 +49,7 @@ class WeightedText(eqx.Module):
     leash: Float[Given, "*S B T"] | None = None
     """The leash's weight at each token; none where None."""
     reference: Weights | None = None
+    temperature: float = eqx.field(static=True, default=1.0)
 
     def __call__(self, params: Weights) -> Float[Array, ""]:
         rows = (self.tokens, self.weights, self.leash)
@@ -63,6 +65,8 @@ class WeightedText(eqx.Module):
         tokens, weights, leash = rows
         own = log_probs(self.model, params, tokens)
         chosen = jnp.take_along_axis(own, tokens[:, 1:, None], axis=-1)[..., 0]
+        if self.temperature != 1:
+            chosen = chosen / self.temperature - jax.nn.logsumexp(own / self.temperature, axis=-1)
         loss = -jnp.sum(weights[:, 1:] * chosen)
         if leash is None or self.reference is None:
             return loss
@@ -115,7 +119,7 @@ def _learn(
 ) -> tuple[Learner, Float[Array, " S"]]:
     def body(carry: Any, batch: Any) -> tuple[Any, Array]:
         tokens, weights, leash = batch
-        loss = WeightedText(losses.model, tokens, weights, leash, losses.reference)
+        loss = dataclasses.replace(losses, tokens=tokens, weights=weights, leash=leash)
         carry, row = take_step(optimizer, as_surface(loss), key, carry)
         return carry, row.loss
 
@@ -167,8 +171,9 @@ def write(
 def token_weights(
     tokens: Int[np.ndarray, "B T"], lengths: Int[np.ndarray, " B"], advantages: Float[np.ndarray, " B"] | float = 1.0
 ) -> Float[np.ndarray, "B T"]:
-    """Each row's advantage on the tokens after its prompt that are no padding, over the number of all such tokens."""
-    written = (np.arange(tokens.shape[1]) >= lengths[:, None]) & (tokens != PAD)
+    """Each row's advantage on the tokens after its prompt up to its padding, over the number of all such tokens."""
+    is_text = np.logical_or.accumulate(tokens[:, ::-1] != PAD, axis=1)[:, ::-1]  # what is drawn before the end is too
+    written = (np.arange(tokens.shape[1]) >= lengths[:, None]) & is_text
     return (written * np.reshape(advantages, (-1, 1)) / max(written.sum(), 1)).astype(np.float32)
 
 

@@ -115,11 +115,11 @@ class TrainingSettings:
         return Clipped(optimizer=built, max_norm=self.clip_norm, name=built.name) if self.clip_norm else built
 
     def _has_groups(self, spec: OptimizerSpec) -> bool:
-        decay = spec.hyperparameters.get("weight_decay", 0.0)
-        return not self.decay_vectors and (jnp.ndim(decay) > 0 or bool(decay))
+        decays = [spec.hyperparameters[name] for name in _decays(spec)]
+        return not self.decay_vectors and any(jnp.ndim(decay) > 0 or bool(decay) for decay in decays)
 
     def _grouped(self, spec: OptimizerSpec) -> WiredOptimizer:
-        groups = [{"params": "matrices"}, {"params": "vectors", "weight_decay": 0.0}]
+        groups = [{"params": "matrices"}, {"params": "vectors", **dict.fromkeys(_decays(spec), 0.0)}]
         factors = {"learning_rate": self.rate(1.0)} if self._has_rate(spec) else None
         return param_groups(groups, spec, labels=matrices_and_vectors, schedules=factors)
 
@@ -145,6 +145,11 @@ class TrainingSettings:
         if not self.warmup_steps:
             return after
         return schedules.Joined([schedules.Linear(first, highest, self.warmup_steps), after], [self.warmup_steps])
+
+
+def _decays(spec: OptimizerSpec) -> list[str]:
+    """The names of its weight decays: Muon has another for what is no matrix."""
+    return [name for name in spec.hyperparameters if name.endswith("weight_decay")]
 
 
 class Clipped(WiredOptimizer):

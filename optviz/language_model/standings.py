@@ -19,8 +19,10 @@ CHANCE = 0.001
 """The largest probability of a difference by chance that counts as significant.
 
 The rule of modded-nanogpt's optimizer track: (target - mean) * sqrt(n) >= 0.004, where runs are known to deviate by
-0.0013 from seed to seed, so that 0.004 is the 99.9 % point. Here the deviation is not known but estimated from n pairs,
-so Student's distribution takes the place of the normal one.
+0.0013 from seed to seed, so that 0.004 is the 99.9 % point of one optimizer held against a fixed target. Here the
+deviation is not known but estimated from n pairs, so Student's distribution takes the place of the normal one; and the
+best of k optimizers is found by the same runs, so the probability is times k (k - 1), the number of ordered pairs
+(Bonferroni).
 """
 
 
@@ -109,7 +111,7 @@ class Difference(NamedTuple):
     interval: Interval
     """With 95 % confidence; infinite for a single seed."""
     chance: float
-    """The probability that a difference so far above 0 arises where there is none; NaN for a single seed."""
+    """At most the probability of any so large between the optimizers if all are equal; NaN for a single seed."""
 
     @property
     def is_significant(self) -> bool:
@@ -130,10 +132,11 @@ def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, Interval
     return mean, (mean - half, mean + half)
 
 
-def difference(better: Standing, worse: Standing) -> Difference:
-    """By how much `worse` ends above `better`, with the same seeds; both without diverged runs."""
-    gaps = worse.losses - better.losses
-    return Difference(*mean_interval(gaps), chance_of(gaps))
+def difference(best: Standing, other: Standing, num_optimizers: int) -> Difference:
+    """By how much another ends above the best of so many, with the same seeds; both without diverged runs."""
+    gaps = other.losses - best.losses
+    pairs = num_optimizers * (num_optimizers - 1)
+    return Difference(*mean_interval(gaps), min(pairs * chance_of(gaps), 1.0))
 
 
 def chance_of(gaps: np.ndarray) -> float:
@@ -186,15 +189,16 @@ def table(standings: Sequence[Standing], target: float | None, bits_per_nat: flo
       target: a validation loss; None: times to it are NaN.
       bits_per_nat: bits per byte for each nat per token.
     """
-    best = ranked(standings)[0]
-    return [_row(standing, best, target, bits_per_nat) for standing in ranked(standings)]
+    best, *others = ranked(standings)
+    gaps = [None if s.num_diverged else difference(best, s, len(standings)) for s in others]
+    rows = [(best, None), *zip(others, gaps, strict=True)]
+    return [_row(standing, gap, target, bits_per_nat) for standing, gap in rows]
 
 
-def _row(standing: Standing, best: Standing, target: float | None, bits_per_nat: float) -> dict[str, Any]:
+def _row(standing: Standing, gap: Difference | None, target: float | None, bits_per_nat: float) -> dict[str, Any]:
     loss, (low, high) = mean_interval(standing.losses)
     seconds = float(np.median([run.seconds_per_step for run in standing.runs]))
     steps = [math.nan if target is None else steps_to(run, target) for run in standing.runs]
-    gap = None if standing is best or math.inf in (loss, best.losses.max()) else difference(best, standing)
     return {
         "optimizer": standing.label,
         "rate": math.nan if standing.rate is None else standing.rate,
@@ -223,7 +227,7 @@ def _row(standing: Standing, best: Standing, target: float | None, bits_per_nat:
 def sentences(standings: Sequence[Standing]) -> list[str]:
     """What the comparison says, a sentence each: who ends lowest, and for every other whether the difference counts."""
     best, *rest = ranked(standings)
-    told = [_winner(best), *(_beside(best, standing) for standing in rest)]
+    told = [_winner(best), *(_beside(best, standing, len(standings)) for standing in rest)]
     told += [
         f"The rate of {s.label}, {s.rate:g}, is an end of the range that was searched: a better one may lie beyond."
         for s in standings
@@ -234,8 +238,8 @@ def sentences(standings: Sequence[Standing]) -> list[str]:
 
 RULE = (
     f"A difference is significant if chance would make one so large with a probability of at most {CHANCE:g}: "
-    "Student's test, one-sided, of the differences paired by seed. With modded-nanogpt's known deviation of 0.0013 "
-    "from seed to seed this is its rule: difference * sqrt(seeds) >= 0.004."
+    "Student's test of the differences paired by seed, one-sided, times k (k - 1) for k optimizers, since these runs "
+    "also chose which of them is called best. The limit is that of modded-nanogpt's optimizer track."
 )
 
 
@@ -253,20 +257,21 @@ def _winner(best: Standing) -> str:
     return f"{best.label} ends lowest, at {mean:.4f} nats per token{_between(interval, len(best.runs))}."
 
 
-def _beside(best: Standing, other: Standing) -> str:
+def _beside(best: Standing, other: Standing, num_optimizers: int) -> str:
     seeds = len(other.runs)
     if other.num_diverged:
         return (
             f"{other.label} diverged with {other.num_diverged} of {seeds} seeds, which counts as an infinite loss: "
             "there is no difference to test."
         )
-    gap = difference(best, other)
+    gap = difference(best, other, num_optimizers)
     above = f"{gap.mean:.4f} nats per token"
     if seeds == 1:
         return f"{other.label} ends {above} above it; with one seed no difference can be called significant."
     verdict = "significant" if gap.is_significant else "not significant"
     # An interval of 95 % may leave out 0 where this stricter rule is not met: so the rule stands beside it.
-    rule = f"one-sided {_told_chance(gap.chance)}, where the rule asks for at most {CHANCE:g}"
+    chosen = f"{_told_chance(gap.chance)} for the best of {num_optimizers}"
+    rule = f"{chosen}, where the rule asks for at most {CHANCE:g}"
     return f"{other.label} ends {above} above it{_between(gap.interval, seeds)}: {verdict} ({rule})."
 
 

@@ -226,18 +226,21 @@ def test_texts_are_drawn_as_likely_as_the_model_finds_them():
     assert np.all(np.abs(np.bincount(drawn, minlength=8) - number * expected) < 5 * deviation)
 
 
-def test_the_policy_gradient_climbs_the_expected_reward():
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
+def test_the_policy_gradient_climbs_the_expected_reward(temperature):
     """The gradient over all 64 texts of two tokens, weighted by probability, is that of the expected reward."""
     texts = np.array([[0, i, j] for i in range(8) for j in range(8)], np.int32)
     rewards = np.random.default_rng(0).normal(size=64).astype(np.float32)
 
     def probability(params):
-        chosen = jnp.take_along_axis(log_probs(MODEL, params, texts), texts[:, 1:, None], axis=-1)[..., 0]
+        drawn_from = jax.nn.log_softmax(log_probs(MODEL, params, texts) / temperature)
+        chosen = jnp.take_along_axis(drawn_from, texts[:, 1:, None], axis=-1)[..., 0]
         return jnp.exp(chosen.sum(axis=1))
 
     exact = jax.jit(jax.grad(lambda params: jnp.sum(probability(params) * rewards)))(WEIGHTS)
     weights = (np.asarray(probability(WEIGHTS)) * rewards)[:, None] * np.array([0.0, 1.0, 1.0], np.float32)
-    found = jax.jit(jax.grad(WeightedText(MODEL, texts, weights.astype(np.float32))))(WEIGHTS)
+    loss = WeightedText(MODEL, texts, weights.astype(np.float32), temperature=temperature)
+    found = jax.jit(jax.grad(loss))(WEIGHTS)
     for a, b in zip(jax.tree.leaves(exact), jax.tree.leaves(found), strict=True):
         np.testing.assert_allclose(a, -b, atol=2e-6)
 
@@ -246,3 +249,5 @@ def test_weights_stand_on_what_was_written_and_nothing_else():
     tokens = np.array([[5, 6, 1, 2, 0], [5, 3, 0, 0, 0]])
     weights = token_weights(tokens, np.array([2, 1]), np.array([3.0, -1.0]))
     np.testing.assert_allclose(weights, np.array([[0, 0, 3, 3, 0], [0, -1, 0, 0, 0]]) / 3)
+    drawn = token_weights(np.array([[5, 6, 0, 7, 1, 0]]), np.array([2]), -1.0)  # padding that it drew within a text
+    np.testing.assert_allclose(drawn, [[0, 0, -1 / 3, -1 / 3, -1 / 3, 0]])

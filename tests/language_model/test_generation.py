@@ -26,7 +26,7 @@ def likeliest(prompt, length, model=MODEL):
     """The likeliest tokens one by one, without a cache, by the rule of the windows."""
     text, begin = list(prompt), 0
     while len(text) < len(prompt) + length:
-        if len(text) - begin > model.context or (begin == 0 and len(text) == len(prompt) >= model.context):
+        if len(text) - begin > model.context or (begin == 0 and len(text) == len(prompt) > model.context):
             begin = len(text) - max(1, model.context // 2)
         seen = np.zeros(model.context, np.int32)  # zeros behind the text, which it does not see: one program for all
         seen[: len(text) - begin] = text[begin:]

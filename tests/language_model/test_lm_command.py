@@ -142,6 +142,8 @@ def test_self_play_saves_what_the_model_becomes(trained, tmp_path):
     assert (folder / "self_play.csv").read_text().count("\n") == 5
     again = trained(*words.split(), "--which", "self-play")
     assert again.exit_code == 0 and (folder / "self_play.csv").read_text().count("\n") == 3
+    longer = trained(*words.split(), "--which", "self-play", "--rounds", 3)
+    assert "round 0" not in longer.output and "round 2: reward" in longer.output
 
 
 def test_self_play_fits_a_short_context_by_itself_and_tells_a_round_a_second(trained, tmp_path, monkeypatch):

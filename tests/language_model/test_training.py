@@ -22,6 +22,7 @@ from optviz.language_model.training import _reason_to_end
 from optviz.trace import take_step
 from surfaces import Quadratic, SpiralNetwork
 from surfaces.transformer import LanguageModelLoss, text_loss
+from tests.events import read
 from tests.language_model.tiny import MODEL, TEXT, Nibbles
 
 SETTINGS = TrainingSettings(steps=10, batch_size=2, warmup_steps=2, validate_every=4, save_every=3)
@@ -172,8 +173,14 @@ def test_tensorboard_is_told_what_the_tables_have(tmp_path):
     pytest.importorskip("tensorboardX")
     model = created(tmp_path, settings=SETTINGS.replace(steps=3, log_every=2))
     lm.train(model, tensorboard=tmp_path / "board")
-    assert lm.read_curves(model.folder / "curves.csv")["step"].tolist() == [0, 2]
-    assert any(p.stat().st_size > 200 for p in (tmp_path / "board").iterdir())
+    table = lm.read_curves(model.folder / "curves.csv")
+    assert table["step"].tolist() == [0, 2]
+    told = read(tmp_path / "board")
+    assert {"loss", "gradient_norm"} <= set(told)
+    for name in {*told} & {*table}:
+        there = ~np.isnan(table[name])
+        expected = (table["step"][there], table[name][there])
+        np.testing.assert_allclose(told[name], expected, rtol=1e-6, err_msg=name)
 
 
 def test_it_stops_by_the_rule_that_was_fixed(tmp_path):
@@ -223,16 +230,26 @@ def test_any_optimizer_of_the_catalogue_can_train_it(name):
     assert jax.tree.map(lambda x: x.shape, params) == jax.tree.map(lambda x: x.shape, surface.start)
 
 
-def test_weight_decay_spares_what_is_no_matrix():
+@pytest.mark.parametrize(
+    ("name", "decays"),
+    [
+        ("adamw", {"weight_decay": 1.0}),
+        ("muon", {"weight_decay": 1.0, "adam_weight_decay": 1.0}),
+        ("muon", {"weight_decay": 0.0, "adam_weight_decay": 1.0}),
+    ],
+)
+def test_weight_decay_spares_what_is_no_matrix(name, decays):
     params = MODEL.init(jax.random.key(0))
-    settings = SETTINGS.replace(hyperparameters={"learning_rate": 0.1, "weight_decay": 1.0}, schedule="constant")
+    settings = SETTINGS.replace(optimizer=name, hyperparameters={"learning_rate": 0.1, **decays}, schedule="constant")
     for spared in (True, False):
         optimizer = settings.replace(decay_vectors=not spared, warmup_steps=0).build_optimizer()
         zeros = jax.tree.map(jnp.zeros_like, params)
         updates, _ = optimizer.update(zeros, optimizer.init(params), params)
         kinds = jax.tree.leaves(matrices_and_vectors(params))
-        for kind, update in zip(kinds, jax.tree.leaves(updates), strict=True):
-            assert bool((update != 0).any()) == (kind == "matrices" or not spared)
+        moved = [(kind, bool((u != 0).any())) for kind, u in zip(kinds, jax.tree.leaves(updates), strict=True)]
+        assert {moves for kind, moves in moved if kind == "vectors"} == {not spared}
+        # Where Muon's own decay is 0, its matrices stay, and the embeddings, which have Adam's, move.
+        assert {moves for kind, moves in moved if kind == "matrices"} == {True, decays["weight_decay"] > 0}
 
 
 def test_an_optimizer_of_matrices_gets_those_of_the_blocks():

@@ -14,6 +14,9 @@ class Nibbles:
 
     name, size = "nibbles", 16
 
+    def to_bytes(self, ids):
+        return self.decode(ids).encode()
+
     def decode(self, ids):
         return "".join("abcdefghijklmnop"[i] for i in ids)
 

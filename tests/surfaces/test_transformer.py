@@ -11,7 +11,7 @@ import pytest
 import optviz
 from optviz.trace import fold
 from surfaces.contours import level_grid
-from surfaces.transformer import LanguageModelLoss, Transformer, rotated, text_loss
+from surfaces.transformer import LanguageModelLoss, Transformer, _Dropout, rotated, text_loss
 
 TINY = Transformer(11, width=8, layers=2, heads=2, feed_forward=16, context=6)
 SMALL = dataclasses.replace(TINY, layers=1)
@@ -170,6 +170,22 @@ def test_dropout_acts_where_there_is_a_key():
     assert (logits_of(dropping, params, sequence) == plain).all()
     assert (logits_of(dropping, params, sequence, key) != plain).any()
     assert (logits_of(TINY, params, sequence, key) == plain).all()
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate):
+    dropped = _Dropout(rate, jax.random.key(0))(jnp.ones(100_000))
+    np.testing.assert_allclose(jnp.mean(dropped == 0), rate, atol=0.01)
+    np.testing.assert_allclose(jnp.unique(dropped), [0.0, 1 / (1 - rate)], rtol=1e-6)
+    np.testing.assert_allclose(jnp.mean(dropped), 1.0, rtol=0.02)
+
+
+def test_rotary_positions_turn_each_pair_by_its_own_frequency():
+    x = jax.random.normal(jax.random.key(0), (1, 3, 1, 6))
+    where, pairs = jnp.array([0, 1, 7]), np.asarray(x)[0, :, 0, :3] + 1j * np.asarray(x)[0, :, 0, 3:]
+    turned = pairs * np.exp(1j * np.outer(where, 10_000.0 ** (-2 * np.arange(3) / 6)))
+    expected = np.concatenate([turned.real, turned.imag], axis=-1)
+    np.testing.assert_allclose(rotated(x, where)[0, :, 0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_half_precision_is_near_and_keeps_weights_and_loss_as_they_are():

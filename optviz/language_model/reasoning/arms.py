@@ -138,7 +138,7 @@ def summary(results: Sequence[Result]) -> list[str]:
     lines, last = [], {(r.arm, r.seed): r for r in results}
     for arm in dict.fromkeys(result.arm for result in results):
         own = {seed: result for (name, seed), result in last.items() if name == arm}
-        accuracy = ", ".join(f"{kind} {share(_together(own.values(), kind))}" for kind in KINDS)
+        accuracy = ", ".join(f"{kind} {_accuracy(own.values(), kind)}" for kind in KINDS)
         rates = ", ".join(f"{name} {_rate(own.values(), name)}" for name in ("valid", "unique", "new"))
         lines += [f"{arm} ({', '.join(str(r.rounds) for r in own.values())} rounds): {accuracy}"]
         lines += [f"  proposals: {rates}"]
@@ -164,21 +164,27 @@ def _gain(pairs: Sequence[tuple[Bool[np.ndarray, " t"], Bool[np.ndarray, " t"]]]
     else:
         mean, (low, high) = mean_interval([after.mean() - before.mean() for after, before in pairs])
         basis = f"over {len(pairs)} seeds"
-    verdict = "significant" if low > 0 or high < 0 else "not significant"
-    return f"{100 * mean:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}] ({basis}): {verdict}"
+    without = "without" if low > 0 or high < 0 else "with"
+    return f"{100 * mean:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}] (95 % {basis}): {without} 0"
 
 
-def _together(results: Iterable[Result], kind: Kind) -> Bool[np.ndarray, " tasks"]:
-    return np.concatenate([result.marks[kind] for result in results])
+def _accuracy(results: Iterable[Result], kind: Kind) -> str:
+    """The share of tasks solved: with several seeds, which sit the same tasks, an interval over seeds."""
+    shares = [share(result.marks[kind]) for result in results]
+    if len(shares) == 1:
+        return str(shares[0])
+    mean, (low, high) = mean_interval([each.value for each in shares])
+    return f"{100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _all(result: Result) -> Bool[np.ndarray, " tasks"]:
     return np.concatenate([result.marks[kind] for kind in KINDS])
 
 
-def _rate(results: Iterable[Result], name: str) -> Share:
+def _rate(results: Iterable[Result], name: str) -> str:
+    """Without an interval: whether a proposal is unique or new depends on the others."""
     shares = [result.proposals[kind][name] for result in results for kind in KINDS]
-    return Share(sum(s.hits for s in shares), sum(s.total for s in shares))
+    return f"{100 * sum(s.hits for s in shares) / sum(s.total for s in shares):.1f} %"
 
 
 def csv_lines(results: Sequence[Result], head: bool = False) -> str:

@@ -1,4 +1,8 @@
-"""The exam: tasks that no one trained on, from another seed and with one operation more."""
+"""The exam: tasks that no one trained on, from another seed and with one operation more.
+
+Longer are the programs that the tasks were made with. About half of those of induction can be solved by a shorter one,
+which is as right.
+"""
 
 from __future__ import annotations
 

@@ -45,10 +45,11 @@ def advantages(
 ) -> Float[np.ndarray, " n"]:
     """Rewards less their baseline, over the standard deviation in their group: Task-Relative REINFORCE++ (section 3.3).
 
-    A group is a role with a kind of task, six in all. The baseline is the mean of the group; of one of the `questions`
-    that was answered several times it is the mean of its other answers, since else the difficulty of questions is most
-    of what is learnt from: Kool, van Hoof & Welling (2019), Buy 4 REINFORCE samples, get a baseline for free. Where all
-    rewards are equal nothing is to be learnt: the advantages are 0.
+    A group is a role with a kind of task, six in all. An answer to one of the `questions` that was answered several
+    times has the mean of its other answers for a baseline, since else the difficulty of questions is most of what is
+    learnt from: Kool, van Hoof & Welling (2019), Buy 4 REINFORCE samples, get a baseline for free. Those answered once
+    share the mean of their rewards in the group. Where all rewards are equal nothing is to be learnt: the advantages
+    are 0.
     """
     result, labels = np.zeros(len(rewards), np.float32), _numbered(groups)
     asked = _numbered(range(len(rewards)) if questions is None else zip(labels, questions, strict=True))

@@ -118,10 +118,10 @@ def make_task(kind: Kind, program: str, inputs: Sequence[str]) -> Task | Refusal
 
 
 def judge(task: Task, text: str) -> Verdict:
-    """What a solver's `text` is worth. Any text is allowed; the interpreter decides, never a comparison of texts.
+    """What a solver's `text` is worth. Any text is allowed.
 
-    An abduced input is right if the program makes the output of it, an induced program if it makes the outputs of all
-    hidden pairs.
+    The interpreter decides: an abduced input is right if the program makes the output of it, an induced program if it
+    makes the outputs of all hidden pairs. A deduced output is right if it is the program's.
     """
     text, end, _ = text.partition(END)
     parsed = parse_program(text) if task.kind == "induction" else parse_values(text)

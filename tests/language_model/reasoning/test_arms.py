@@ -42,17 +42,23 @@ def test_self_play_is_told_beside_every_control_that_was_run():
     assert told == [*own, "less warm-up: +40.0", "less warm-up: +20.0"]
 
 
-@pytest.mark.parametrize(
-    ("right", "verdict"), [(90, ": significant"), (51, ": not significant"), (20, ": significant")]
-)
+@pytest.mark.parametrize(("right", "verdict"), [(90, ": without 0"), (51, ": with 0"), (20, ": without 0")])
 def test_one_seed_has_an_interval_over_its_tasks(right, verdict):
     lines = summary([result("warm-up", 0, 50), result("self-play", 0, right)])
     assert lines[-1].endswith(verdict)
     assert "one seed" in lines[-1]
 
 
-@pytest.mark.parametrize(("gains", "verdict"), [((10, 11, 12), ": significant"), ((-20, 5, 30), ": not significant")])
+@pytest.mark.parametrize(("gains", "verdict"), [((10, 11, 12), ": without 0"), ((-20, 5, 30), ": with 0")])
 def test_several_seeds_have_an_interval_over_seeds(gains, verdict):
     results = [r for s, gain in enumerate(gains) for r in (result("warm-up", s, 50), result("self-play", s, 50 + gain))]
     assert summary(results)[-1].endswith(verdict)
     assert f"{np.mean(gains):+.1f} points" in summary(results)[-1]
+
+
+@pytest.mark.parametrize("seeds", [2, 4, 9])
+def test_seeds_that_sit_the_same_tasks_do_not_count_as_more_tasks(seeds):
+    assert "deduction 50.0 % [50.0, 50.0]" in summary([result("warm-up", seed, 50) for seed in range(seeds)])[0]
+    told = summary([result("warm-up", seed, 40 + 20 * (seed % 2)) for seed in range(2)])[0]
+    low, high = -77.1, 177.1  # Student with one degree of freedom: 50 - 12.706 * 10
+    assert f"deduction 50.0 % [{low}, {high}]" in told

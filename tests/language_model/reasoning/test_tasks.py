@@ -190,6 +190,8 @@ def test_answers_to_one_question_are_held_against_each_other_and_not_against_eas
     found = advantages(rewards, ["solve"] * 8, [*"hhheee", "x", "y"])
     expected = np.array([1, -0.5, -0.5, 0.5, 0.5, -1, 0.5, -0.5])
     np.testing.assert_allclose(found, expected / np.sqrt(np.mean(expected**2)), rtol=1e-5)
+    equal = advantages(np.array([1, 1, 1, 0, -1, -1], np.float32), ["solve"] * 6, [*"eeee", "x", "y"])
+    assert equal[:4].any() and not equal[4:].any()  # those answered once are held against each other alone
     assert not advantages(np.array([1, 1, 0, 0], np.float32), ["solve"] * 4, [*"eehh"]).any()
     assert not advantages(np.full(7, 2 / 3, np.float32), ["propose"] * 7).any()  # whose mean is rounded
     np.testing.assert_allclose(advantages(rewards, ["a"] * 4 + ["b"] * 4, ["q"] * 8)[4:].mean(), 0, atol=1e-6)
