@@ -32,6 +32,16 @@ def _programs_of_one_module_only():
     jax.clear_caches()
 
 
+@pytest.fixture(scope="module")
+def compiled_quickly():
+    """Without XLA's optimizations, for programs that are many, small and run a few times, here and in workers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+        jax.config.update("jax_disable_most_optimizations", True)
+        yield
+        jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def unchecked():
     """As a user runs it, without the type checks that would refuse bad input before the code under test does."""

@@ -5,6 +5,8 @@ import pytest
 import optviz
 from optviz.conformance import LAWS, check_optimizer
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 
 @pytest.mark.parametrize("entry", optviz.CATALOGUE, ids=lambda e: e.name)
 def test_an_optimizer_obeys_the_laws_but_for_its_known_failures(entry):
