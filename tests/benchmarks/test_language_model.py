@@ -19,6 +19,7 @@ import pytest
 
 from optviz import language_model as lm
 from optviz.language_model.generation import stream_tokens
+from optviz.language_model.tokenizers import Characters
 from optviz.language_model.training import _advance
 from surfaces.transformer import LanguageModelLoss, Transformer
 from tests.benchmarks import memory
@@ -26,25 +27,6 @@ from tests.benchmarks.test_figures import seconds
 
 PRESET = lm.preset("shakespeare-cpu")
 SMALL = Transformer(65, width=16, layers=1, heads=2, feed_forward=32, context=16)
-
-
-class Characters:
-    """The characters of a text as its tokens."""
-
-    name = "characters"
-
-    def __init__(self, text):
-        self.alphabet = sorted(set(text))
-        self.size = len(self.alphabet)
-
-    def encode(self, text):
-        return np.searchsorted(self.alphabet, list(text)).astype(np.int32)
-
-    def decode(self, ids):
-        return "".join(self.alphabet[i] for i in ids)
-
-    def to_json(self):
-        return {"name": self.name, "alphabet": self.alphabet}
 
 
 def shakespeare():
@@ -56,7 +38,7 @@ def shakespeare():
 
 def trained(folder, text, preset=PRESET, on_progress=lambda progress: None, **changes):
     """The preset's run on a text of which nine tenths are learnt; how it ended."""
-    tokenizer, cut = Characters(text), int(0.9 * len(text))
+    tokenizer, cut = Characters.train(text), int(0.9 * len(text))
     tokens = tokenizer.encode(text)
     settings = preset.training.replace(**changes)
     model = preset.model(tokenizer.size)
