@@ -76,3 +76,11 @@ def test_a_saved_model_is_evaluated_on_its_validation_part_or_any_text(tmp_path)
     assert again == found
     with pytest.raises(ValueError, match="'Z' is not one of them"):
         lm.evaluate(made, "Zebra")
+
+
+def test_a_character_that_begins_in_the_first_token_counts_by_its_bytes(tmp_path):
+    book = lm.decode_book(("жук" * 200).encode(), "beetles")
+    sizes = {"width": 8, "layers": 1, "heads": 2, "context": 8}
+    made = lm.create_from_book("m", book, "shakespeare-cpu", tokenizer="bytes", sizes=sizes, models=tmp_path)
+    held_out = lm.split(book.text)[1]
+    assert made.config["data"]["validation"]["predicted_bytes"] == len(held_out.encode()) - 1

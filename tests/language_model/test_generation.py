@@ -39,6 +39,13 @@ def logits(model, tokens):
     return model.logits(WEIGHTS, tokens)
 
 
+def test_a_prompt_of_a_whole_context_is_read_whole():
+    prompts = np.asarray(jax.random.randint(jax.random.key(0), (30, MODEL.context), 0, 8))
+    whole, halves = ([likeliest(prompt[begin:], 1) for prompt in prompts] for begin in (0, MODEL.context // 2))
+    one = Sampling(length=1, temperature=0.0, top_k=0)
+    assert [written(one, prompt).tolist() for prompt in prompts] == whole != halves
+
+
 @pytest.mark.parametrize("length", [1, 8, 9, 10, 11, 40])
 @pytest.mark.parametrize("size", [1, 3, 11, 12, 13, 30])
 def test_cold_it_writes_the_likeliest_tokens_also_beyond_its_context(size, length):

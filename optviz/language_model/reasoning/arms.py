@@ -165,7 +165,7 @@ def _gain(pairs: Sequence[tuple[Bool[np.ndarray, " t"], Bool[np.ndarray, " t"]]]
         mean, (low, high) = mean_interval([after.mean() - before.mean() for after, before in pairs])
         basis = f"over {len(pairs)} seeds"
     without = "without" if low > 0 or high < 0 else "with"
-    return f"{100 * mean:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}] (95 % {basis}): {without} 0"
+    return f"{100 * mean:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}] ({basis}), 95 % interval: {without} 0"
 
 
 def _accuracy(results: Iterable[Result], kind: Kind) -> str:
